@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The embedded interpreter and the WSGI application in it: the only room that knows Python. All
+ * functions are called from one thread, the process's first.
+ */
+#ifndef CSERVE_PYTHON_H
+#define CSERVE_PYTHON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cserve/handler.h"
+
+struct python_config {
+    const char *app;           /* "MODULE[:APP]": see app.c */
+    const char *venv;          /* --venv, or NULL */
+    const char *const *paths;  /* --pythonpath entries, in the order they are to have on sys.path */
+    size_t path_count;
+    char *const *argv;         /* the command line: sys.argv */
+    int argc;
+    bool multithread;          /* wsgi.multithread */
+    bool multiprocess;         /* wsgi.multiprocess */
+};
+
+/* "3.11.2", and how it is linked: "static" or "shared"; compiled in, no interpreter needed. */
+const char *python_version(void);
+const char *python_linkage(void);
+
+/*
+ * Starts the interpreter: finds the virtual environment (--venv, VIRTUAL_ENV, a pyvenv.cfg beside or
+ * above this executable), sets sys.argv, sys.executable, sys.prefix and sys.path, line-buffers
+ * stdout and stderr, turns faulthandler on. 0, or -1 with the reason logged.
+ */
+int python_start(const struct python_config *config);
+
+/* sys.executable, valid until python_stop. */
+const char *python_executable(void);
+
+/*
+ * Imports the application and makes the handler that calls it. NULL with the traceback or the reason
+ * logged. The GIL is held before and after.
+ */
+struct handler *python_load(const struct python_config *config);
+
+/* Frees the handler and ends the interpreter: atexit functions run, stdio is flushed. */
+void python_stop(struct handler *handler);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server of one process: one event loop that accepts connections, reads requests, calls the
+ * handler and sends its answers. Knows nothing of Python, nor of other processes.
+ */
+#ifndef CSERVE_SERVER_H
+#define CSERVE_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cserve/handler.h"
+#include "cserve/listener.h"
+
+/* Durations in milliseconds; 0 turns a timeout off. */
+struct server_config {
+    struct http_limits limits;
+    int header_timeout_ms;     /* whole head, from its first byte */
+    int body_timeout_ms;       /* in each such time the client must send body_rate bytes a second */
+    int body_rate;             /* bytes a second; 0: any progress will do */
+    int keep_alive_ms;         /* idle between requests; 0: no keep-alive */
+    int write_timeout_ms;      /* without any progress of a response */
+    int worker_connections;    /* open at once */
+    uint64_t body_buffer;      /* content up to this many bytes stays in memory */
+    const char *access_log;    /* path, "-" for stdout, NULL for none */
+    const char *server_name;   /* value of the Server field; "" for none */
+    bool show_requests;        /* print requests and response heads to stdout */
+};
+
+struct server;
+
+/*
+ * Makes a server for `count` listeners (borrowed). NULL with an error logged. `handler` is borrowed.
+ */
+struct server *server_new(const struct server_config *config, struct listener *listeners, size_t count,
+                          struct handler *handler);
+
+/* Runs until stopped. Returns 0 when every exchange was finished. */
+int server_run(struct server *server);
+
+/* Stop accepting, finish what is in flight, then server_run returns. From signal handlers and any thread. */
+void server_stop(struct server *server);
+
+/* Has server_run call `ready(arg)` on its thread whenever fd is readable: the master's pipe. */
+int server_watch(struct server *server, int fd, void (*ready)(void *arg), void *arg);
+
+void server_free(struct server *server);
+
+#endif
