@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* The plain socket as a stream. */
+#include "cserve/stream.h"
+
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static ssize_t socket_recv(struct stream *s, void *room, size_t len)
+{
+    ssize_t count;
+
+    do
+        count = recv(s->fd, room, len, 0);
+    while (count < 0 && errno == EINTR);
+    return count;
+}
+
+static ssize_t socket_send(struct stream *s, const struct iovec *parts, int count, bool more_follows)
+{
+    int flags = MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
+    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+    ssize_t sent;
+
+    do {
+        if (count == 1)
+            sent = send(s->fd, parts->iov_base, parts->iov_len, flags);
+        else
+            sent = sendmsg(s->fd, &message, flags);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+static ssize_t socket_sendfile(struct stream *s, int file, off_t *offset, size_t len)
+{
+    ssize_t sent;
+
+    do
+        sent = sendfile(s->fd, file, offset, len);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+static void socket_shutdown(struct stream *s)
+{
+    shutdown(s->fd, SHUT_WR);
+}
+
+static void socket_close(struct stream *s)
+{
+    close(s->fd);
+    s->fd = -1;
+}
+
+static const struct stream_ops socket_ops = {
+    .recv = socket_recv,
+    .send = socket_send,
+    .sendfile = socket_sendfile,
+    .shutdown = socket_shutdown,
+    .close = socket_close,
+};
+
+void stream_init_socket(struct stream *s, int fd)
+{
+    s->ops = &socket_ops;
+    s->fd = fd;
+}
