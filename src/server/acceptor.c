@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepting. It pauses, rather than spins, when the worker has all the connections it may have or
+ * when the system has no descriptor or memory left, and goes on when a connection closes or a little
+ * later; clients wait in the kernel's backlog meanwhile.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cserve/log.h"
+
+#include "server_internal.h"
+
+enum {
+    ACCEPTS_PER_EVENT = 64, /* so that a flood of connections does not starve those that are open */
+    PAUSE_MS = 100,
+};
+
+static void accept_one_batch(struct acceptor *a, int most)
+{
+    struct server *s = a->server;
+    struct address remote;
+
+    for (int i = 0; i < most; i++) {
+        int fd;
+
+        if (s->connection_count >= s->config.worker_connections) {
+            acceptors_pause(s);
+            return;
+        }
+        fd = listener_accept(a->listener, &remote);
+        if (fd >= 0) {
+            s->accept_failed = false;
+            connection_open(s, fd, &remote, a->listener);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return;
+        if (!s->accept_failed) {
+            s->accept_failed = true;
+            log_error("cannot accept connections, trying again every %d ms: %s", PAUSE_MS, strerror(errno));
+        }
+        acceptors_pause(s);
+        return;
+    }
+}
+
+static void acceptor_ready(struct source *source, uint32_t ready)
+{
+    (void)ready;
+    accept_one_batch((struct acceptor *)source, ACCEPTS_PER_EVENT);
+}
+
+void acceptors_init(struct server *s, struct listener *listeners, size_t count)
+{
+    s->acceptors = mem_zalloc(count * sizeof(*s->acceptors));
+    s->acceptor_count = count;
+    for (size_t i = 0; i < count; i++) {
+        s->acceptors[i].source.ready = acceptor_ready;
+        s->acceptors[i].server = s;
+        s->acceptors[i].listener = &listeners[i];
+    }
+}
+
+static void poll_one(struct acceptor *a)
+{
+    if (poller_add(&a->server->poller, a->listener->fd, POLLER_READ, a) != 0)
+        log_error("cannot poll a listening socket: %s", strerror(errno));
+    else
+        a->polled = true;
+}
+
+static void unpoll_one(struct acceptor *a)
+{
+    if (a->polled)
+        poller_remove(&a->server->poller, a->listener->fd);
+    a->polled = false;
+}
+
+void acceptors_start(struct server *s)
+{
+    for (size_t i = 0; i < s->acceptor_count; i++)
+        poll_one(&s->acceptors[i]);
+}
+
+void acceptors_pause(struct server *s)
+{
+    s->accept_again_ms = s->now_ms + PAUSE_MS;
+    for (size_t i = 0; i < s->acceptor_count; i++)
+        unpoll_one(&s->acceptors[i]);
+}
+
+void acceptors_resume(struct server *s)
+{
+    s->accept_again_ms = 0;
+    for (size_t i = 0; i < s->acceptor_count; i++) {
+        if (!s->acceptors[i].polled)
+            poll_one(&s->acceptors[i]);
+    }
+}
+
+void acceptors_stop(struct server *s)
+{
+    for (size_t i = 0; i < s->acceptor_count; i++) {
+        accept_one_batch(&s->acceptors[i], s->config.worker_connections);
+        unpoll_one(&s->acceptors[i]);
+    }
+    s->accept_again_ms = 0;
+}

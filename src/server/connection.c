@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections: the table of their states, and all that is the same whatever is asked over them:
+ * opening, reading, sending, waiting, closing. An idle connection holds its struct and nothing else;
+ * input and request come from pools when the first byte of a request arrives.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cserve/log.h"
+
+#include "server_internal.h"
+
+static void read_ready(struct connection *c);
+static void send_ready(struct connection *c);
+static void linger_ready(struct connection *c);
+static void quiet_expired(struct connection *c);
+static void head_expired(struct connection *c);
+static void content_expired(struct connection *c);
+static void write_expired(struct connection *c);
+
+static const struct connection_state states[CONNECTION_STATES] = {
+    /*                       name       wants         timeout             ready                 expired */
+    [CONNECTION_NEW] =     {"new",     POLLER_READ,  TIMEOUT_HEAD,       read_ready,           quiet_expired},
+    [CONNECTION_IDLE] =    {"idle",    POLLER_READ,  TIMEOUT_KEEP_ALIVE, read_ready,           quiet_expired},
+    [CONNECTION_HEAD] =    {"head",    POLLER_READ,  TIMEOUT_HEAD,       read_ready,           head_expired},
+    [CONNECTION_CONTENT] = {"content", POLLER_READ,  TIMEOUT_CONTENT,    request_read_content, content_expired},
+    [CONNECTION_HELD] =    {"held",    POLLER_WRITE, TIMEOUT_WRITE,      request_resume,       write_expired},
+    [CONNECTION_SEND] =    {"send",    POLLER_WRITE, TIMEOUT_WRITE,      send_ready,           write_expired},
+    [CONNECTION_LINGER] =  {"linger",  POLLER_READ,  TIMEOUT_LINGER,     linger_ready,         quiet_expired},
+};
+
+static void connection_ready(struct source *source, uint32_t ready)
+{
+    struct connection *c = (struct connection *)source;
+
+    (void)ready; /* a hang-up shows in what recv or send then say */
+    states[c->is].ready(c);
+}
+
+void connection_expired(struct timer *t)
+{
+    struct connection *c = (struct connection *)((char *)t - offsetof(struct connection, timer));
+
+    states[c->is].expired(c);
+}
+
+/* Fills c->peer. A listener on all addresses does not say which one the client chose: the socket does. */
+static void describe_peer(struct connection *c, const struct address *remote, const struct listener *listener)
+{
+    struct peer *peer = &c->peer;
+    struct address local = listener->address;
+
+    peer->scheme = STR("http");
+    if (address_is_unix(&local)) {
+        peer->server_name = STR("localhost");
+        peer->server_port = STR("80");
+        return;
+    }
+    if (address_is_wildcard(&local)) {
+        local.len = sizeof(local.u);
+        getsockname(c->stream.fd, &local.u.any, &local.len);
+    }
+    address_host(remote, c->remote_host);
+    address_host(&local, c->local_host);
+    snprintf(c->remote_port, sizeof(c->remote_port), "%u", address_port(remote) & 0xffff);
+    snprintf(c->local_port, sizeof(c->local_port), "%u", address_port(&local) & 0xffff);
+    peer->remote_addr = str_make(c->remote_host, strlen(c->remote_host));
+    peer->remote_port = str_make(c->remote_port, strlen(c->remote_port));
+    peer->server_name = str_make(c->local_host, strlen(c->local_host));
+    peer->server_port = str_make(c->local_port, strlen(c->local_port));
+}
+
+static void link_connection(struct connection *c)
+{
+    struct server *s = c->server;
+
+    c->next = s->connections;
+    if (c->next != NULL)
+        c->next->prev = c;
+    s->connections = c;
+    s->connection_count++;
+}
+
+static void unlink_connection(struct connection *c)
+{
+    struct server *s = c->server;
+
+    if (c->prev != NULL)
+        c->prev->next = c->next;
+    else
+        s->connections = c->next;
+    if (c->next != NULL)
+        c->next->prev = c->prev;
+}
+
+void connection_open(struct server *s, int fd, const struct address *remote, const struct listener *listener)
+{
+    struct connection *c = mem_pool_take(&s->connection_pool);
+
+    memset(c, 0, sizeof(*c));
+    c->source.ready = connection_ready;
+    c->server = s;
+    stream_init_socket(&c->stream, fd);
+    sendq_init(&c->out, &s->sendq_pool);
+    describe_peer(c, remote, listener);
+    c->armed = POLLER_READ;
+    if (poller_add(&s->poller, fd, c->armed, c) != 0) {
+        log_error("cannot poll a connection: %s", strerror(errno));
+        c->stream.ops->close(&c->stream);
+        mem_pool_give(&s->connection_pool, c);
+        return;
+    }
+    link_connection(c);
+    connection_enter(c, CONNECTION_NEW);
+}
+
+static void give_input_back(struct connection *c)
+{
+    if (c->in.cap == READ_ROOM)
+        mem_pool_give(&c->server->input_pool, c->in.data);
+    else
+        buf_release(&c->in);
+    buf_init(&c->in);
+    c->in_at = 0;
+}
+
+void connection_close(struct connection *c, const char *outcome)
+{
+    struct server *s = c->server;
+
+    timer_stop(&c->timer);
+    if (c->request != NULL)
+        request_end(c, outcome);
+    sendq_release(&c->out);
+    give_input_back(c);
+    c->stream.ops->close(&c->stream);
+    unlink_connection(c);
+    mem_pool_give(&s->connection_pool, c);
+    server_closed_one(s);
+}
+
+void connection_enter(struct connection *c, enum connection_is is)
+{
+    const struct connection_state *state = &states[is];
+    struct server *s = c->server;
+
+    c->is = is;
+    timer_start(&c->timer, &s->timeouts[state->timeout], s->now_ms);
+    if (state->wants == c->armed)
+        return;
+    c->armed = state->wants;
+    if (poller_change(&s->poller, c->stream.fd, c->armed, c) != 0)
+        log_error("cannot poll a connection: %s", strerror(errno));
+}
+
+/* Makes room for another read: the request in progress moves to the front, the input grows if it is full. */
+static void make_room(struct connection *c)
+{
+    if (c->in.data == NULL) {
+        c->in.data = mem_pool_take(&c->server->input_pool);
+        c->in.cap = READ_ROOM;
+    }
+    if (c->in_at > 0) {
+        buf_consume(&c->in, c->in_at);
+        c->in_at = 0;
+    }
+    if (c->in.len == c->in.cap)
+        buf_room(&c->in, c->in.cap);
+}
+
+/* More of a head, or the first of the next one. */
+static void read_ready(struct connection *c)
+{
+    ssize_t count;
+
+    make_room(c);
+    count = c->stream.ops->recv(&c->stream, c->in.data + c->in.len, c->in.cap - c->in.len);
+    if (count > 0) {
+        c->in.len += (size_t)count;
+        request_serve(c);
+    } else if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        connection_close(c, "client-gone");
+    } else if (c->request == NULL) {
+        give_input_back(c);
+    }
+}
+
+/* Everything is sent: goes where it was to go. As connection_send. */
+static bool arrive(struct connection *c)
+{
+    if (c->request != NULL && c->request->finished)
+        request_end(c, NULL);
+    switch (c->then) {
+    case CONNECTION_RESET:
+        setsockopt(c->stream.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+        connection_close(c, NULL);
+        return false;
+    case CONNECTION_CLOSED:
+        connection_close(c, NULL);
+        return false;
+    case CONNECTION_LINGER:
+        c->stream.ops->shutdown(&c->stream);
+        give_input_back(c);
+        break;
+    case CONNECTION_IDLE:
+        if (c->in_at < c->in.len)
+            return true;
+        give_input_back(c);
+        break;
+    default:
+        break;
+    }
+    connection_enter(c, c->then);
+    return false;
+}
+
+bool connection_send(struct connection *c, enum connection_is then)
+{
+    uint64_t sent = 0;
+
+    c->then = then;
+    switch (sendq_flush(&c->out, &c->stream, &sent)) {
+    case SENDQ_DONE:
+        return arrive(c);
+    case SENDQ_BLOCKED:
+        if (c->is != CONNECTION_SEND || sent > 0)
+            connection_enter(c, CONNECTION_SEND);
+        return false;
+    case SENDQ_BROKEN:
+        break;
+    }
+    connection_close(c, errno == EIO ? "file-shrank" : "aborted-sending");
+    return false;
+}
+
+static void send_ready(struct connection *c)
+{
+    if (connection_send(c, c->then))
+        request_serve(c);
+}
+
+/* Reads and forgets, so that closing does not reset a reply that the client has yet to read. */
+static void linger_ready(struct connection *c)
+{
+    struct server *s = c->server;
+    ssize_t count = c->stream.ops->recv(&c->stream, s->scratch, SCRATCH_ROOM);
+
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
+        connection_close(c, NULL);
+}
+
+static void quiet_expired(struct connection *c)
+{
+    connection_close(c, NULL);
+}
+
+static void head_expired(struct connection *c)
+{
+    request_reject(c, 408, "The request head did not arrive in time.", "timeout-head");
+}
+
+/* A window of the content timeout is over: another begins if the client sent enough in this one. */
+static void content_expired(struct connection *c)
+{
+    struct request *r = c->request;
+    const struct server_config *config = &c->server->config;
+    uint64_t wanted = (uint64_t)config->body_rate * (uint64_t)config->body_timeout_ms / 1000;
+
+    if (r->body.received - r->window_received > wanted) {
+        r->window_received = r->body.received;
+        connection_enter(c, CONNECTION_CONTENT);
+        return;
+    }
+    request_reject(c, 408, "The request content did not arrive in time.", "timeout-body");
+}
+
+static void write_expired(struct connection *c)
+{
+    connection_close(c, "timeout-write");
+}
+
+void connection_stop(struct connection *c)
+{
+    if (c->is == CONNECTION_NEW || c->is == CONNECTION_IDLE || c->is == CONNECTION_LINGER)
+        timer_start(&c->timer, &c->server->timeouts[TIMEOUT_DRAIN], c->server->now_ms);
+}

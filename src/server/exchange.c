@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a handler calls (handler.h): writes response heads and content into the connection's send queue,
+ * framed as the head promised.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cserve/clock.h"
+
+#include "server_internal.h"
+#include "wire_trace.h"
+
+enum http_field_verdict exchange_status(struct exchange *x, struct str status)
+{
+    struct request *r = request_of(x);
+    struct buf *out = sendq_stage(&r->connection->out);
+
+    if (x->response.status == 0)
+        http_response_init(&x->response, out);
+    else
+        http_response_rewind(&x->response, out);
+    return http_response_status(&x->response, out, status);
+}
+
+enum http_field_verdict exchange_field(struct exchange *x, struct str name, struct str value)
+{
+    struct request *r = request_of(x);
+
+    return http_response_field(&x->response, sendq_stage(&r->connection->out), name, value);
+}
+
+bool exchange_is_committed(const struct exchange *x)
+{
+    return ((const struct request *)x)->committed;
+}
+
+void exchange_commit(struct exchange *x, int64_t total)
+{
+    struct request *r = request_of(x);
+    struct server *s = r->connection->server;
+    struct buf *out = sendq_stage(&r->connection->out);
+    const struct http_response_context context = {
+        .head_request = r->head_request,
+        .minor = x->head.minor,
+        .close = x->head.close || r->reject || s->stopping || s->config.keep_alive_ms == 0,
+        .total = total,
+        .date = server_date(s),
+        .server = s->server_field,
+    };
+
+    http_response_end(&x->response, out, &context);
+    r->committed = true;
+    if (s->config.show_requests)
+        wire_trace_response(str_make(out->data + x->response.start, x->response.head_size));
+    sendq_commit(&r->connection->out);
+}
+
+static void release(const struct sendq_owner *owner)
+{
+    if (owner != NULL)
+        owner->release(owner->arg);
+}
+
+/* Queues bytes as they are; see exchange_write. */
+static void queue_bytes(struct connection *c, struct str bytes, const struct sendq_owner *owner)
+{
+    if (owner != NULL && bytes.len >= COPY_BELOW) {
+        sendq_borrow(&c->out, bytes.ptr, bytes.len, *owner);
+        return;
+    }
+    buf_append_str(sendq_stage(&c->out), bytes);
+    sendq_commit(&c->out);
+    release(owner);
+}
+
+static void queue_chunk(struct connection *c, struct str bytes, const struct sendq_owner *owner)
+{
+    http_chunk_begin(sendq_stage(&c->out), bytes.len);
+    queue_bytes(c, bytes, owner);
+    http_chunk_end(sendq_stage(&c->out));
+    sendq_commit(&c->out);
+}
+
+/* How much of `len` bytes the head allows; counts it. */
+static uint64_t admit(struct request *r, uint64_t len)
+{
+    struct http_response *response = &r->exchange.response;
+
+    if (response->framing == HTTP_FRAMING_NONE)
+        return 0;
+    if (response->framing == HTTP_FRAMING_LENGTH) {
+        if (len > response->left) {
+            len = response->left;
+            r->outcome = "excess";
+        }
+        response->left -= len;
+    }
+    r->content_sent += len;
+    return len;
+}
+
+enum exchange_result exchange_write(struct exchange *x, struct str bytes, const struct sendq_owner *owner)
+{
+    struct request *r = request_of(x);
+    bool framed = x->response.framing != HTTP_FRAMING_NONE;
+    size_t len = (size_t)admit(r, bytes.len);
+    enum exchange_result result = framed && len < bytes.len ? EXCHANGE_EXCESS : EXCHANGE_OK;
+
+    bytes.len = len;
+    if (len == 0)
+        release(owner);
+    else if (x->response.framing == HTTP_FRAMING_CHUNKED)
+        queue_chunk(r->connection, bytes, owner);
+    else
+        queue_bytes(r->connection, bytes, owner);
+    return result;
+}
+
+enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset, uint64_t len)
+{
+    struct request *r = request_of(x);
+    struct sendq *out = &r->connection->out;
+    bool framed = x->response.framing != HTTP_FRAMING_NONE;
+    bool chunked = x->response.framing == HTTP_FRAMING_CHUNKED;
+    uint64_t admitted = admit(r, len);
+
+    if (admitted == 0) {
+        close(fd);
+    } else {
+        if (chunked)
+            http_chunk_begin(sendq_stage(out), (size_t)admitted);
+        sendq_file(out, fd, offset, (size_t)admitted);
+        if (chunked)
+            http_chunk_end(sendq_stage(out));
+        sendq_commit(out);
+    }
+    return framed && admitted < len ? EXCHANGE_EXCESS : EXCHANGE_OK;
+}
+
+enum exchange_result exchange_flush(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    struct connection *c = r->connection;
+    uint64_t sent = 0;
+
+    if (!r->gone && sendq_flush(&c->out, &c->stream, &sent) == SENDQ_BROKEN) {
+        r->gone = true;
+        r->gone_because = errno;
+    }
+    return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
+}
+
+bool exchange_is_full(const struct exchange *x)
+{
+    return ((const struct request *)x)->connection->out.pending >= FULL_BYTES;
+}
+
+bool exchange_is_gone(const struct exchange *x)
+{
+    return ((const struct request *)x)->gone;
+}
+
+enum exchange_result exchange_drain(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    struct connection *c = r->connection;
+    int timeout_ms = c->server->config.write_timeout_ms;
+    struct pollfd wait = {.fd = c->stream.fd, .events = POLLOUT};
+
+    while (exchange_flush(x) == EXCHANGE_OK && exchange_is_full(x)) {
+        int count = poll(&wait, 1, timeout_ms > 0 ? timeout_ms : -1);
+
+        if (count == 0 || (count < 0 && errno != EINTR)) {
+            r->gone = true;
+            r->gone_because = ETIMEDOUT;
+        }
+    }
+    return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
+}
+
+enum exchange_result exchange_finish(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    struct sendq *out = &r->connection->out;
+
+    r->finished = true;
+    if (x->response.framing == HTTP_FRAMING_CHUNKED) {
+        http_chunk_last(sendq_stage(out));
+        sendq_commit(out);
+    }
+    if (x->response.framing == HTTP_FRAMING_LENGTH && x->response.left > 0) {
+        r->cut = true;
+        r->outcome = "short";
+        return EXCHANGE_SHORT;
+    }
+    return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
+}
+
+void exchange_answer(struct request *r, int status, const char *text)
+{
+    struct exchange *x = &r->exchange;
+    struct buf page;
+    char line[64];
+    int len = snprintf(line, sizeof(line), "%d %s", status, http_status_reason(status).ptr);
+
+    buf_init(&page);
+    http_error_page(&page, status, text);
+    exchange_status(x, str_make(line, (size_t)len));
+    exchange_field(x, STR("Content-Type"), STR("text/plain; charset=utf-8"));
+    exchange_commit(x, (int64_t)page.len);
+    exchange_write(x, str_make(page.data, page.len), NULL);
+    exchange_finish(x);
+    buf_release(&page);
+}
+
+void exchange_fail(struct exchange *x, int status, const char *reason)
+{
+    struct request *r = request_of(x);
+
+    if (r->committed) {
+        r->cut = true;
+        r->finished = true;
+    } else {
+        exchange_answer(r, status, "The application failed to answer this request.");
+    }
+    r->outcome = reason;
+}

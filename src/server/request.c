@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests: from the first byte of a head to the line in the access log.
+ *
+ *     request_serve → step: parse_head → begin_content → run → finish → (the next one, or waiting)
+ *
+ * Pipelined requests are served one after the other from the connection's input, and their answers gather
+ * in its queue, until nothing complete is left or enough is queued; then all is sent at once.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "cserve/log.h"
+
+#include "server_internal.h"
+#include "wire_trace.h"
+
+static void request_begin(struct connection *c)
+{
+    struct server *s = c->server;
+    struct request *r = mem_pool_take(&s->request_pool);
+
+    memset(r, 0, sizeof(*r));
+    r->connection = c;
+    r->exchange.peer = &c->peer;
+    r->exchange.content.fd = -1;
+    http_head_init(&r->exchange.head, &s->config.limits, r->fields);
+    spool_init(&r->spool, s->config.body_buffer);
+    c->request = r;
+    c->requests++;
+}
+
+/* The first line of the head so far, without what ends it. */
+static struct str request_line(const struct request *r)
+{
+    const struct connection *c = r->connection;
+    struct str raw = str_make(c->in.data + c->in_at, c->in.len - c->in_at);
+    size_t len = 0;
+
+    if (raw.len == 0)
+        return raw;
+    while (len < raw.len && (raw.ptr[len] == '\r' || raw.ptr[len] == '\n'))
+        len++;
+    raw = str_make(raw.ptr + len, raw.len - len);
+    for (len = 0; len < raw.len && raw.ptr[len] != '\r' && raw.ptr[len] != '\n'; len++) {
+        if (len == c->server->config.limits.line)
+            break;
+    }
+    return str_make(raw.ptr, len);
+}
+
+static struct str field_value(const struct request *r, enum http_field_id id)
+{
+    const struct http_head *head = &r->exchange.head;
+
+    for (uint32_t i = 0; r->parsed && i < head->field_count; i++) {
+        if (head->fields[i].id == id)
+            return http_field_value(&head->fields[i], r->exchange.raw);
+    }
+    return str_make(NULL, 0);
+}
+
+static void log_request(const struct request *r, const char *outcome)
+{
+    const struct connection *c = r->connection;
+    const struct access_entry entry = {
+        .remote = c->peer.remote_addr,
+        .line = request_line(r),
+        .status = r->committed ? r->exchange.response.status : 0,
+        .bytes = r->content_sent,
+        .referer = field_value(r, HTTP_FIELD_REFERER),
+        .user_agent = field_value(r, HTTP_FIELD_USER_AGENT),
+        .outcome = outcome,
+    };
+
+    access_log_add(&c->server->log, &entry);
+}
+
+void request_end(struct connection *c, const char *outcome)
+{
+    struct server *s = c->server;
+    struct request *r = c->request;
+
+    if (r->started && !r->finished)
+        s->handler->ops->cancel(s->handler, &r->exchange);
+    if (outcome == NULL)
+        outcome = r->outcome != NULL ? r->outcome : "ok";
+    if (access_log_is_on(&s->log))
+        log_request(r, outcome);
+    if (r->end > 0)
+        c->in_at = r->end;
+    spool_release(&r->spool);
+    mem_pool_give(&s->request_pool, r);
+    c->request = NULL;
+}
+
+void request_reject(struct connection *c, int status, const char *text, const char *outcome)
+{
+    struct request *r = c->request;
+    struct str line = request_line(r);
+
+    r->reject = true;
+    r->head_request = line.len >= 5 && memcmp(line.ptr, "HEAD ", 5) == 0;
+    exchange_answer(r, status, text);
+    r->outcome = outcome;
+    connection_send(c, CONNECTION_LINGER);
+}
+
+static void reject_http(struct connection *c, enum http_error error)
+{
+    const struct http_error_info *info = &http_error_table[error];
+
+    request_reject(c, info->status, info->text, info->name);
+}
+
+/* Where the connection goes once this request's answer is sent. */
+static enum connection_is decide_next(const struct request *r)
+{
+    const struct connection *c = r->connection;
+
+    if (r->cut)
+        return r->exchange.response.framing == HTTP_FRAMING_CLOSE ? CONNECTION_RESET : CONNECTION_LINGER;
+    if (!r->exchange.response.close && !c->server->stopping)
+        return CONNECTION_IDLE;
+    return r->exchange.head.close && r->end == c->in.len ? CONNECTION_CLOSED : CONNECTION_LINGER;
+}
+
+/* The answer is complete. True when the next request can be served at once. */
+static bool finish(struct request *r)
+{
+    struct connection *c = r->connection;
+    enum connection_is then = decide_next(r);
+
+    if (then == CONNECTION_IDLE && r->end < c->in.len && c->out.pending < FULL_BYTES) {
+        request_end(c, NULL);
+        return true;
+    }
+    return connection_send(c, then);
+}
+
+static const char *gone_outcome(const struct request *r)
+{
+    switch (r->gone_because) {
+    case EIO:
+        return "file-shrank";
+    case ETIMEDOUT:
+        return "timeout-write";
+    default:
+        return "aborted-sending";
+    }
+}
+
+/* The handler has returned. As finish. */
+static bool handled(struct request *r, enum handler_verdict verdict)
+{
+    struct connection *c = r->connection;
+
+    if (r->gone) {
+        r->finished = r->finished || verdict == HANDLER_DONE;
+        connection_close(c, gone_outcome(r));
+        return false;
+    }
+    if (verdict == HANDLER_WAIT) {
+        connection_enter(c, CONNECTION_HELD);
+        return false;
+    }
+    if (!r->finished)
+        exchange_fail(&r->exchange, 500, "unfinished");
+    return finish(r);
+}
+
+static void trace_request(const struct request *r)
+{
+    const struct content *content = &r->exchange.content;
+
+    wire_trace_request(str_make(r->exchange.raw + r->exchange.head.start,
+                                r->exchange.head.size - r->exchange.head.start));
+    wire_trace_content(str_make(content->bytes, content->bytes != NULL ? (size_t)content->len : 0), content->len);
+}
+
+/* The request is complete: the handler's turn. As finish. */
+static bool run(struct request *r)
+{
+    struct connection *c = r->connection;
+    struct handler *handler = c->server->handler;
+
+    r->exchange.raw = c->in.data + c->in_at;
+    http_head_rebase(&r->exchange.head, r->exchange.raw);
+    r->exchange.content.chunked = r->exchange.head.chunked;
+    if (c->server->config.show_requests)
+        trace_request(r);
+    timer_stop(&c->timer);
+    c->is = CONNECTION_HANDLER;
+    r->started = true;
+    r->head_request = str_equal(r->exchange.head.method, STR("HEAD"));
+    return handled(r, handler->ops->start(handler, &r->exchange));
+}
+
+void request_resume(struct connection *c)
+{
+    struct request *r = c->request;
+    struct handler *handler = c->server->handler;
+    uint64_t before = c->out.pending;
+
+    if (exchange_flush(&r->exchange) == EXCHANGE_OK && exchange_is_full(&r->exchange)) {
+        if (c->out.pending < before)
+            connection_enter(c, CONNECTION_HELD);
+        return;
+    }
+    if (r->gone) {
+        connection_close(c, gone_outcome(r));
+        return;
+    }
+    timer_stop(&c->timer);
+    c->is = CONNECTION_HANDLER;
+    if (handled(r, handler->ops->resume(handler, &r->exchange)))
+        request_serve(c);
+}
+
+/* The content is complete in the spool. */
+static void content_from_spool(struct request *r)
+{
+    struct content *content = &r->exchange.content;
+
+    content->len = r->spool.len;
+    content->fd = r->spool.fd;
+    content->bytes = r->spool.fd < 0 ? r->spool.memory.data : NULL;
+    if (content->fd < 0 && content->bytes == NULL)
+        content->bytes = "";
+}
+
+/*
+ * Spools content from `bytes`, sets *used to how many it read. HTTP_BAD: the request is rejected
+ * and the connection may be gone.
+ */
+static enum http_result feed(struct request *r, const char *bytes, size_t len, size_t *used)
+{
+    enum http_result result = HTTP_MORE;
+    struct str data;
+    size_t step;
+
+    *used = 0;
+    while (result == HTTP_MORE && *used < len) {
+        result = http_body_read(&r->body, bytes + *used, len - *used, &step, &data);
+        *used += step;
+        if (result == HTTP_BAD) {
+            reject_http(r->connection, r->body.error);
+        } else if (spool_append(&r->spool, data.ptr, data.len) != 0) {
+            log_error("cannot keep the content of a request: %s", strerror(errno));
+            request_reject(r->connection, 500, "The server could not store the request content.", "spool-failed");
+            return HTTP_BAD;
+        }
+    }
+    return result;
+}
+
+/* Content that came together with its head, all of it: it is used where it lies. */
+static bool content_in_place(struct request *r)
+{
+    struct connection *c = r->connection;
+    size_t begins = c->in_at + r->exchange.head.size;
+    struct content *content = &r->exchange.content;
+
+    if (r->body.kind == HTTP_BODY_CHUNKED || c->in.len - begins < r->body.left)
+        return false;
+    content->bytes = c->in.data + begins;
+    content->len = r->body.left;
+    r->end = begins + (size_t)r->body.left;
+    return true;
+}
+
+/* Invites the client to send content, unless it already does. */
+static void send_continue(struct request *r)
+{
+    static const struct str answer = STR("HTTP/1.1 100 Continue\r\n\r\n");
+    struct connection *c = r->connection;
+
+    buf_append_str(sendq_stage(&c->out), answer);
+    sendq_commit(&c->out);
+    if (c->server->config.show_requests)
+        wire_trace_response(answer);
+}
+
+/* The head is parsed: takes what is there of the content. True when it is complete. */
+static bool begin_content(struct request *r)
+{
+    struct connection *c = r->connection;
+    size_t begins = c->in_at + r->exchange.head.size, used;
+    enum http_result result = http_body_init(&r->body, &r->exchange.head);
+
+    if (result == HTTP_BAD)
+        reject_http(c, r->body.error);
+    if (result == HTTP_BAD || content_in_place(r))
+        return result != HTTP_BAD;
+    if (r->body.kind == HTTP_BODY_LENGTH)
+        spool_expect(&r->spool, r->body.left);
+    if (r->exchange.head.expect_continue && begins == c->in.len)
+        send_continue(r);
+    result = feed(r, c->in.data + begins, c->in.len - begins, &used);
+    if (result == HTTP_DONE) {
+        r->end = begins + used;
+        content_from_spool(r);
+        return true;
+    }
+    if (result == HTTP_MORE) {
+        c->in.len = begins;
+        connection_send(c, CONNECTION_CONTENT);
+    }
+    return false;
+}
+
+void request_read_content(struct connection *c)
+{
+    struct server *s = c->server;
+    struct request *r = c->request;
+    size_t used, received;
+    ssize_t count = c->stream.ops->recv(&c->stream, s->scratch, SCRATCH_ROOM);
+
+    if (count <= 0) {
+        if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+            connection_close(c, "client-gone");
+        return;
+    }
+    received = (size_t)count;
+    if (feed(r, s->scratch, received, &used) != HTTP_DONE)
+        return;
+    r->end = c->in.len;
+    buf_append(&c->in, s->scratch + used, received - used);
+    content_from_spool(r);
+    if (run(r))
+        request_serve(c);
+}
+
+/* True when the head is complete and sound. */
+static bool parse_head(struct request *r)
+{
+    struct connection *c = r->connection;
+    struct http_head *head = &r->exchange.head;
+    size_t len = c->in.len - c->in_at;
+
+    r->exchange.raw = c->in.data + c->in_at;
+    switch (http_head_parse(head, r->exchange.raw, len)) {
+    case HTTP_DONE:
+        r->parsed = true;
+        return true;
+    case HTTP_BAD:
+        reject_http(c, head->error);
+        return false;
+    case HTTP_MORE:
+        break;
+    }
+    if (c->is != CONNECTION_HEAD || c->out.pending > 0)
+        connection_send(c, CONNECTION_HEAD);
+    return false;
+}
+
+/* Takes the request as far as the bytes go. True when it is over and the next can be served. */
+static bool step(struct connection *c)
+{
+    if (c->request == NULL)
+        request_begin(c);
+    return parse_head(c->request) && begin_content(c->request) && run(c->request);
+}
+
+void request_serve(struct connection *c)
+{
+    while (c->in_at < c->in.len) {
+        if (!step(c))
+            return;
+    }
+    connection_send(c, CONNECTION_IDLE);
+}
