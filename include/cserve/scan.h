@@ -15,6 +15,7 @@ enum scan_class {
     SCAN_TOKEN = 1,   /* RFC 9110 tchar */
     SCAN_VALUE = 2,   /* HTAB, SP, VCHAR, obs-text: what a field value may hold */
     SCAN_TARGET = 4,  /* 0x21..0x7e without '#' */
+    SCAN_HOST = 8,    /* RFC 3986 reg-name, without '%' */
 };
 
 /* One bit set of enum scan_class for each byte. */

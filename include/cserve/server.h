@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cserve/cidr.h"
+#include "cserve/forwarded.h"
 #include "cserve/handler.h"
 #include "cserve/listener.h"
 
@@ -25,6 +27,10 @@ struct server_config {
     const char *access_log;    /* path, "-" for stdout, NULL for none */
     const char *server_name;   /* value of the Server field; "" for none */
     bool show_requests;        /* print requests and response heads to stdout */
+    struct cidr_list forwarded_allow; /* peers whose forwarded fields are believed */
+    enum forwarded_kind forwarded_kind; /* which of them these peers set */
+    bool proxy_protocol;       /* every connection begins with a PROXY header */
+    struct cidr_list proxy_allow; /* peers that may send one */
 };
 
 struct server;

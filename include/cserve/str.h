@@ -28,8 +28,22 @@ static inline bool str_equal(struct str a, struct str b)
 /* ASCII case only: bytes above 0x7f compare as they are. */
 bool str_equal_nocase(struct str a, struct str b);
 
+static inline bool str_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /* Without the SP and HTAB at both ends. */
-struct str str_trim(struct str s);
+static inline struct str str_trim(struct str s)
+{
+    while (s.len > 0 && str_is_blank(s.ptr[0])) {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && str_is_blank(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
 
 /*
  * Decimal digits only, all of them, at least one: no sign, no space, at most `max`.

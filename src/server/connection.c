@@ -12,12 +12,15 @@
 #include <unistd.h>
 
 #include "cserve/log.h"
+#include "cserve/proxy_protocol.h"
 
 #include "server_internal.h"
 
+static void proxy_ready(struct connection *c);
 static void read_ready(struct connection *c);
 static void send_ready(struct connection *c);
 static void linger_ready(struct connection *c);
+static void proxy_expired(struct connection *c);
 static void quiet_expired(struct connection *c);
 static void head_expired(struct connection *c);
 static void content_expired(struct connection *c);
@@ -25,6 +28,7 @@ static void write_expired(struct connection *c);
 
 static const struct connection_state states[CONNECTION_STATES] = {
     /*                       name       wants         timeout             ready                 expired */
+    [CONNECTION_PROXY] =   {"proxy",   POLLER_READ,  TIMEOUT_HEAD,       proxy_ready,          proxy_expired},
     [CONNECTION_NEW] =     {"new",     POLLER_READ,  TIMEOUT_HEAD,       read_ready,           quiet_expired},
     [CONNECTION_IDLE] =    {"idle",    POLLER_READ,  TIMEOUT_KEEP_ALIVE, read_ready,           quiet_expired},
     [CONNECTION_HEAD] =    {"head",    POLLER_READ,  TIMEOUT_HEAD,       read_ready,           head_expired},
@@ -49,30 +53,39 @@ void connection_expired(struct timer *t)
     states[c->is].expired(c);
 }
 
+static void set_remote(struct connection *c, const struct address *remote)
+{
+    address_host(remote, c->remote_host);
+    snprintf(c->remote_port, sizeof(c->remote_port), "%u", address_port(remote) & 0xffff);
+    c->peer.remote_addr = str_make(c->remote_host, strlen(c->remote_host));
+    c->peer.remote_port = str_make(c->remote_port, strlen(c->remote_port));
+}
+
+static void set_local(struct connection *c, const struct address *local)
+{
+    address_host(local, c->local_host);
+    snprintf(c->local_port, sizeof(c->local_port), "%u", address_port(local) & 0xffff);
+    c->peer.server_name = str_make(c->local_host, strlen(c->local_host));
+    c->peer.server_port = str_make(c->local_port, strlen(c->local_port));
+}
+
 /* Fills c->peer. A listener on all addresses does not say which one the client chose: the socket does. */
 static void describe_peer(struct connection *c, const struct address *remote, const struct listener *listener)
 {
-    struct peer *peer = &c->peer;
     struct address local = listener->address;
 
-    peer->scheme = STR("http");
+    c->peer.scheme = STR("http");
     if (address_is_unix(&local)) {
-        peer->server_name = STR("localhost");
-        peer->server_port = STR("80");
+        c->peer.server_name = STR("localhost");
+        c->peer.server_port = STR("80");
         return;
     }
     if (address_is_wildcard(&local)) {
         local.len = sizeof(local.u);
         getsockname(c->stream.fd, &local.u.any, &local.len);
     }
-    address_host(remote, c->remote_host);
-    address_host(&local, c->local_host);
-    snprintf(c->remote_port, sizeof(c->remote_port), "%u", address_port(remote) & 0xffff);
-    snprintf(c->local_port, sizeof(c->local_port), "%u", address_port(&local) & 0xffff);
-    peer->remote_addr = str_make(c->remote_host, strlen(c->remote_host));
-    peer->remote_port = str_make(c->remote_port, strlen(c->remote_port));
-    peer->server_name = str_make(c->local_host, strlen(c->local_host));
-    peer->server_port = str_make(c->local_port, strlen(c->local_port));
+    set_remote(c, remote);
+    set_local(c, &local);
 }
 
 static void link_connection(struct connection *c)
@@ -116,7 +129,8 @@ void connection_open(struct server *s, int fd, const struct address *remote, con
         return;
     }
     link_connection(c);
-    connection_enter(c, CONNECTION_NEW);
+    c->may_proxy = s->config.proxy_protocol && cidr_list_has(&s->config.proxy_allow, remote);
+    connection_enter(c, s->config.proxy_protocol ? CONNECTION_PROXY : CONNECTION_NEW);
 }
 
 static void give_input_back(struct connection *c)
@@ -173,8 +187,8 @@ static void make_room(struct connection *c)
         buf_room(&c->in, c->in.cap);
 }
 
-/* More of a head, or the first of the next one. */
-static void read_ready(struct connection *c)
+/* Reads once. True if something came; otherwise the connection may be gone. */
+static bool receive(struct connection *c, const char *outcome)
 {
     ssize_t count;
 
@@ -182,12 +196,52 @@ static void read_ready(struct connection *c)
     count = c->stream.ops->recv(&c->stream, c->in.data + c->in.len, c->in.cap - c->in.len);
     if (count > 0) {
         c->in.len += (size_t)count;
-        request_serve(c);
-    } else if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
-        connection_close(c, "client-gone");
-    } else if (c->request == NULL) {
-        give_input_back(c);
+        return true;
     }
+    if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+        connection_close(c, outcome);
+    else if (c->in.len == 0)
+        give_input_back(c);
+    return false;
+}
+
+/* More of a head, or the first of the next one. */
+static void read_ready(struct connection *c)
+{
+    if (receive(c, "client-gone"))
+        request_serve(c);
+}
+
+/* What a proxy says of its client, before the client's own bytes. */
+static void proxy_ready(struct connection *c)
+{
+    struct proxy_header header;
+
+    if (!receive(c, "client-gone"))
+        return;
+    if (!c->may_proxy) {
+        request_reject(c, 403, "Only the proxies in --proxy-allow-from may connect here.", "proxy-not-allowed");
+        return;
+    }
+    switch (proxy_header_parse(&header, c->in.data, c->in.len)) {
+    case PROXY_MORE:
+        return;
+    case PROXY_BAD:
+        request_reject(c, 400, "This port speaks HTTP behind a PROXY protocol header.", "bad-proxy-header");
+        return;
+    case PROXY_DONE:
+        break;
+    }
+    if (header.known) {
+        set_remote(c, &header.source);
+        set_local(c, &header.destination);
+    }
+    c->in_at = header.size;
+    connection_enter(c, CONNECTION_NEW);
+    if (c->in_at < c->in.len)
+        request_serve(c);
+    else
+        give_input_back(c);
 }
 
 /* Everything is sent: goes where it was to go. As connection_send. */
@@ -252,6 +306,11 @@ static void linger_ready(struct connection *c)
 
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK))
         connection_close(c, NULL);
+}
+
+static void proxy_expired(struct connection *c)
+{
+    request_reject(c, 408, "The PROXY header did not arrive in time.", "timeout-proxy");
 }
 
 static void quiet_expired(struct connection *c)

@@ -27,7 +27,6 @@ static void request_begin(struct connection *c)
     http_head_init(&r->exchange.head, &s->config.limits, r->fields);
     spool_init(&r->spool, s->config.body_buffer);
     c->request = r;
-    c->requests++;
 }
 
 /* The first line of the head so far, without what ends it. */
@@ -64,7 +63,7 @@ static void log_request(const struct request *r, const char *outcome)
 {
     const struct connection *c = r->connection;
     const struct access_entry entry = {
-        .remote = c->peer.remote_addr,
+        .remote = r->exchange.peer->remote_addr,
         .line = request_line(r),
         .status = r->committed ? r->exchange.response.status : 0,
         .bytes = r->content_sent,
@@ -96,9 +95,13 @@ void request_end(struct connection *c, const char *outcome)
 
 void request_reject(struct connection *c, int status, const char *text, const char *outcome)
 {
-    struct request *r = c->request;
-    struct str line = request_line(r);
+    struct request *r;
+    struct str line;
 
+    if (c->request == NULL)
+        request_begin(c);
+    r = c->request;
+    line = request_line(r);
     r->reject = true;
     r->head_request = line.len >= 5 && memcmp(line.ptr, "HEAD ", 5) == 0;
     exchange_answer(r, status, text);
@@ -178,6 +181,33 @@ static void trace_request(const struct request *r)
     wire_trace_content(str_make(content->bytes, content->bytes != NULL ? (size_t)content->len : 0), content->len);
 }
 
+/* Whether the peer is a proxy that may speak for others. */
+static bool is_trusted(const struct connection *c)
+{
+    const struct cidr_list *allowed = &c->server->config.forwarded_allow;
+
+    if (c->peer.remote_addr.len == 0)
+        return allowed->unix_sockets;
+    return cidr_list_has_text(allowed, c->peer.remote_addr);
+}
+
+/* Shows the handler the client and the scheme that a trusted proxy names. */
+static void apply_forwarded(struct request *r)
+{
+    const struct server_config *config = &r->connection->server->config;
+    struct forwarded forwarded;
+
+    http_forwarded(&r->exchange.head, r->exchange.raw, config->forwarded_kind, &config->forwarded_allow, &forwarded);
+    r->peer = r->connection->peer;
+    r->exchange.peer = &r->peer;
+    if (forwarded.client.len > 0) {
+        r->peer.remote_addr = forwarded.client;
+        r->peer.remote_port = STR("");
+    }
+    if (forwarded.scheme.len > 0)
+        r->peer.scheme = forwarded.scheme;
+}
+
 /* The request is complete: the handler's turn. As finish. */
 static bool run(struct request *r)
 {
@@ -187,6 +217,8 @@ static bool run(struct request *r)
     r->exchange.raw = c->in.data + c->in_at;
     http_head_rebase(&r->exchange.head, r->exchange.raw);
     r->exchange.content.chunked = r->exchange.head.chunked;
+    if (r->exchange.head.forwarded >= 0 && is_trusted(c))
+        apply_forwarded(r);
     if (c->server->config.show_requests)
         trace_request(r);
     timer_stop(&c->timer);

@@ -103,6 +103,7 @@ struct connection_state {
 };
 
 enum connection_is {
+    CONNECTION_PROXY,   /* accepted, the PROXY header is not all there */
     CONNECTION_NEW,     /* accepted, not a byte yet */
     CONNECTION_IDLE,    /* between two requests */
     CONNECTION_HEAD,    /* some of a head is there */
@@ -125,12 +126,12 @@ struct connection {
     struct timer timer;
     enum connection_is is;
     enum connection_is then;  /* where it goes once everything is sent */
+    bool may_proxy;           /* the peer is allowed to send a PROXY header */
     uint32_t armed;           /* events that the poller watches for */
     struct buf in;            /* received; its room is from input_pool, or malloc'd if it outgrew that; none when idle */
     size_t in_at;             /* where in `in` the current request begins */
     struct sendq out;
     struct request *request;  /* NULL between requests */
-    uint64_t requests;        /* begun on this connection */
     struct peer peer;         /* texts below */
     char remote_host[ADDRESS_HOST_MAX], remote_port[6];
     char local_host[ADDRESS_HOST_MAX], local_port[6];
@@ -142,6 +143,7 @@ struct request {
     struct connection *connection;
     struct http_body body;
     struct spool spool;
+    struct peer peer;         /* used if a trusted proxy spoke for another client */
     size_t end;               /* offset in connection->in behind the request, once it is complete */
     uint64_t window_received; /* content when the current window of the content timeout began */
     uint64_t content_sent;    /* bytes of response content queued */
@@ -203,7 +205,7 @@ void exchange_answer(struct request *r, int status, const char *text);
 void request_serve(struct connection *c);
 void request_read_content(struct connection *c); /* more of it has come */
 void request_resume(struct connection *c);       /* the client has read */
-/* Answers with an error of the server's own; the connection closes behind it. */
+/* Answers with an error of the server's own, also before a head has come; the connection closes behind it. */
 void request_reject(struct connection *c, int status, const char *text, const char *outcome);
 /* The answer is sent, or (with an outcome) never will be: logs the request, gives everything back. */
 void request_end(struct connection *c, const char *outcome);
