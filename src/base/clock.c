@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two clocks. Deadlines use the monotonic one, which nobody can set; dates and log lines use
+ * the wall. Both are read through the vDSO: no system call on the usual kernels.
+ */
+#include "cserve/clock.h"
+
+static struct timespec monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* fails only for a clock that does not exist */
+    return now;
+}
+
+int64_t clock_ms(void)
+{
+    struct timespec now = monotonic();
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t clock_us(void)
+{
+    struct timespec now = monotonic();
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+time_t clock_wall(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
