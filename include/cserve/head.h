@@ -173,7 +173,7 @@ struct http_head {
     uint32_t size;         /* bytes of the head, with leading empty lines and the final CRLF */
     uint32_t start;        /* offset of the request line, behind leading empty lines */
     uint32_t field_count;
-    struct http_field *fields; /* borrows: the array given to http_head_init */
+    struct http_field *fields; /* borrows: the array given to http_head_init; behind field_count: (parser) */
     int32_t host;          /* index in fields, or -1 */
     int32_t forwarded;     /* index of the first field that a trusted proxy may have set, or -1 */
     int64_t content_length; /* -1 without the field */
@@ -186,8 +186,6 @@ struct http_head {
     uint8_t state;         /* (parser) */
     bool keep_alive;       /* (parser) */
     uint32_t position;     /* (parser) where to go on */
-    uint32_t token;        /* (parser) where the current line or token began */
-    uint32_t colon;        /* (parser) */
     uint32_t method_at, method_len, target_at, target_len; /* (parser) */
 };
 
