@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding the application. The rules are a Python program, app.py, since all that they need (import,
+ * ast, names that are like others) is there already; this file carries it and calls it.
+ */
+#include "app.h"
+
+#include "cserve/log.h"
+
+/* The text of app.py, NUL-terminated: the assembler reads the file, so make knows it as a prerequisite. */
+__asm__(".pushsection .rodata\n"
+        ".globl app_source\n"
+        ".hidden app_source\n"
+        "app_source:\n"
+        ".incbin \"src/python/app.py\"\n"
+        ".byte 0\n"
+        ".popsection\n");
+extern const char app_source[];
+
+/* New reference: the names that app.py defines. */
+static PyObject *run_source(void)
+{
+    PyObject *names = Py_BuildValue("{s:s,s:O}", "__name__", "cserve", "__builtins__", PyEval_GetBuiltins());
+    PyObject *code = Py_CompileString(app_source, "<cserve>", Py_file_input);
+    PyObject *ran = NULL;
+
+    if (names != NULL && code != NULL)
+        ran = PyEval_EvalCode(code, names, names);
+    if (ran == NULL)
+        Py_CLEAR(names);
+    Py_XDECREF(code);
+    Py_XDECREF(ran);
+    return names;
+}
+
+/* Logs the sentence that an AppError is; leaves an exception set if that fails. */
+static void log_sentence(PyObject *error)
+{
+    PyObject *text = PyObject_Str(error);
+    PyObject *bytes = text == NULL ? NULL : PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+
+    if (bytes != NULL)
+        log_critical("%s", PyBytes_AS_STRING(bytes));
+    Py_XDECREF(bytes);
+    Py_XDECREF(text);
+}
+
+/* Sets the exception again, its traceback without app.py's part in it. */
+static void give_trimmed(PyObject *names, PyObject *error)
+{
+    PyObject *trim = PyDict_GetItemString(names, "trim"); /* borrowed */
+    PyObject *trimmed = trim == NULL ? NULL : PyObject_CallOneArg(trim, error);
+
+    PyErr_Clear();
+    Py_XDECREF(trimmed);
+    compat_exception_give(error);
+}
+
+/* What app.py raised: a sentence for the user is logged and gone, anything else stays set. */
+static void sort_error(PyObject *names)
+{
+    PyObject *kind = PyDict_GetItemString(names, "AppError"); /* borrowed */
+    PyObject *error = compat_exception_take();
+
+    if (kind == NULL || PyObject_IsInstance(error, kind) != 1) {
+        give_trimmed(names, error);
+        return;
+    }
+    log_sentence(error);
+    Py_DECREF(error);
+}
+
+PyObject *app_load(const char *spec)
+{
+    PyObject *app = NULL;
+    PyObject *names = run_source();
+    PyObject *text = PyUnicode_DecodeFSDefault(spec);
+    PyObject *load = names == NULL ? NULL : PyDict_GetItemString(names, "load"); /* borrowed */
+
+    if (load != NULL && text != NULL)
+        app = PyObject_CallOneArg(load, text);
+    if (app == NULL && names != NULL && PyErr_Occurred())
+        sort_error(names);
+    Py_XDECREF(text);
+    Py_XDECREF(names);
+    return app;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The gateway: the handler that answers requests by a WSGI application. One belongs to one thread, with the one thread
+ * state that it has in the interpreter; all that its calls share is in this struct.
+ */
+#ifndef PYTHON_GATEWAY_H
+#define PYTHON_GATEWAY_H
+
+#include "compat.h"
+#include "cserve/handler.h"
+#include "cserve/mem.h"
+#include "environ.h"
+#include "errors.h"
+#include "file_wrapper.h"
+
+struct call;
+
+/* Bytes that the server sends from where they lie. */
+struct loan {
+    PyObject *bytes; /* owned */
+};
+
+struct gateway {
+    struct handler handler;  /* first: what the server holds */
+    PyThreadState *away;     /* the thread's state while the GIL is let go; NULL while it is held */
+    unsigned long thread;    /* the interpreter's number for it */
+    const struct python_config *config; /* borrows */
+    PyObject *app;           /* owned */
+    PyObject *errors;        /* owned: wsgi.errors */
+    PyObject *close_name;    /* owned: "close" */
+    PyObject *warned;        /* owned: set of names of fields that the log has said are dropped */
+    struct environ_factory environ;
+    struct file_types files;
+    struct mem_pool loans;   /* of struct loan */
+    struct call *idle;       /* owned: calls to use again, linked by next */
+    unsigned idle_count;
+    char *scratch;           /* owned: room for a small file; NULL until there was one */
+};
+
+/* Takes the GIL if the thread of `g` does not hold it; lets it go if it does. On that thread. */
+void gateway_enter(struct gateway *g);
+void gateway_leave(struct gateway *g);
+
+/* The calling thread's. */
+struct gateway *gateway_current(void);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exceptions in the error log. The text is what Python's own traceback module makes of the exception (with chained
+ * exceptions and notes); where that fails, as it may with no memory left, the name of the class has to do. An
+ * exception's message may quote what a client sent, so every line is indented and control characters are escaped.
+ */
+#include "compat.h"
+#include "traceback.h"
+
+#include "cserve/buf.h"
+#include "cserve/log.h"
+
+/* The lines of the traceback as one str. New reference, or NULL with an exception set. */
+static PyObject *format(PyObject *error)
+{
+    PyObject *module = PyImport_ImportModule("traceback");
+    PyObject *trace = PyException_GetTraceback(error);
+    PyObject *lines = NULL, *separator = NULL, *text = NULL;
+
+    if (module == NULL)
+        goto done;
+    lines = PyObject_CallMethod(module, "format_exception", "OOO", (PyObject *)Py_TYPE(error), error,
+                                trace != NULL ? trace : Py_None);
+    if (lines == NULL)
+        goto done;
+    separator = PyUnicode_New(0, 0);
+    if (separator != NULL)
+        text = PyUnicode_Join(separator, lines);
+done:
+    Py_XDECREF(separator);
+    Py_XDECREF(lines);
+    Py_XDECREF(trace);
+    Py_XDECREF(module);
+    return text;
+}
+
+/* Whether the character at `byte` is a control: in UTF-8, those above U+007F are two bytes. */
+static bool is_control(const unsigned char *byte, const unsigned char *end)
+{
+    if (byte[0] == 0xc2 && byte + 1 < end)
+        return byte[1] < 0xa0;
+    return (byte[0] < 0x20 && byte[0] != '\t') || byte[0] == 0x7f;
+}
+
+static void append_indented(struct buf *out, struct str text)
+{
+    const unsigned char *byte = (const unsigned char *)text.ptr;
+    const unsigned char *end = byte + text.len;
+
+    while (end > byte && end[-1] == '\n')
+        end--;
+    buf_append_str(out, STR("\n  "));
+    for (; byte < end; byte++) {
+        if (*byte == '\n')
+            buf_append_str(out, STR("\n  "));
+        else if (!is_control(byte, end))
+            buf_append(out, byte, 1);
+        else
+            buf_printf(out, "\\x%02x", *byte == 0xc2 ? *++byte : *byte);
+    }
+}
+
+void traceback_log(const char *heading)
+{
+    PyObject *error = compat_exception_take();
+    PyObject *text = format(error);
+    PyObject *bytes = text != NULL ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+    struct buf out;
+
+    buf_init(&out);
+    buf_printf(&out, "%s:", heading);
+    if (bytes != NULL)
+        append_indented(&out, str_make(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)));
+    else
+        buf_printf(&out, "\n  %s (its traceback cannot be printed)", Py_TYPE(error)->tp_name);
+    PyErr_Clear();
+    log_text(LOG_LEVEL_ERROR, out.data, out.len);
+    buf_release(&out);
+    Py_XDECREF(bytes);
+    Py_XDECREF(text);
+    Py_DECREF(error);
+}
