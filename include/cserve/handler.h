@@ -20,6 +20,7 @@
 
 /* Both ends of a connection as environ shows them. Texts live as long as the connection. */
 struct peer {
+    uint64_t id;            /* peers of the same id, unless it is 0, have the same texts: so they need no comparing */
     struct str remote_addr; /* "127.0.0.1", "::1"; "" over a unix socket */
     struct str remote_port; /* digits; "" over a unix socket */
     struct str server_name; /* address that the client connected to; "localhost" over a unix socket */
@@ -115,11 +116,19 @@ struct handler_ops {
     enum handler_verdict (*resume)(struct handler *h, struct exchange *x);
     /* The client went away (or the server is stopping at once) while the handler waited. */
     void (*cancel)(struct handler *h, struct exchange *x);
-    /* The loop is about to block, or ends: let go of what other threads need (the GIL). */
+    /* The thread is about to block: let go of what other threads need (the GIL). Cheap when there is nothing. */
     void (*leave)(struct handler *h);
+    /* Takes it, if this thread has not got it: what comes next will need it. */
+    void (*enter)(struct handler *h);
+    /*
+     * Makes a handler of the same kind for the calling thread, for good; NULL with the reason logged. All calls for one
+     * exchange are made on one thread, with that thread's handler; detach, on the same thread, frees it.
+     */
+    struct handler *(*attach)(struct handler *h);
+    void (*detach)(struct handler *h);
 };
 
-/* A handler begins with this. */
+/* A handler begins with this. It belongs to one thread. */
 struct handler {
     const struct handler_ops *ops;
 };

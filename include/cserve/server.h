@@ -23,6 +23,7 @@ struct server_config {
     int keep_alive_ms;         /* idle between requests; 0: no keep-alive */
     int write_timeout_ms;      /* without any progress of a response */
     int worker_connections;    /* open at once */
+    int threads;               /* requests in the handler at once; 1: the loop's own thread alone */
     uint64_t body_buffer;      /* content up to this many bytes stays in memory */
     const char *access_log;    /* path, "-" for stdout, NULL for none */
     const char *server_name;   /* value of the Server field; "" for none */
@@ -36,7 +37,8 @@ struct server_config {
 struct server;
 
 /*
- * Makes a server for `count` listeners (borrowed). NULL with an error logged. `handler` is borrowed.
+ * Makes a server for `count` listeners (borrowed; closed when it stops). NULL with an error logged.
+ * `handler` is borrowed.
  */
 struct server *server_new(const struct server_config *config, struct listener *listeners, size_t count,
                           struct handler *handler);

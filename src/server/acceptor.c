@@ -20,6 +20,7 @@ enum {
 static void accept_one_batch(struct acceptor *a, int most)
 {
     struct server *s = a->server;
+    struct stream stream;
     struct address remote;
 
     for (int i = 0; i < most; i++) {
@@ -32,7 +33,8 @@ static void accept_one_batch(struct acceptor *a, int most)
         fd = listener_accept(a->listener, &remote);
         if (fd >= 0) {
             s->accept_failed = false;
-            connection_open(s, fd, &remote, a->listener);
+            stream_init_socket(&stream, fd);
+            connection_open(s, &stream, &remote, a->listener);
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -63,12 +65,16 @@ void acceptors_init(struct server *s, struct listener *listeners, size_t count)
     }
 }
 
+/* What cannot be polled now is tried again a little later: a server that never accepts again is of no use. */
 static void poll_one(struct acceptor *a)
 {
-    if (poller_add(&a->server->poller, a->listener->fd, POLLER_READ, a) != 0)
-        log_error("cannot poll a listening socket: %s", strerror(errno));
-    else
-        a->polled = true;
+    struct server *s = a->server;
+
+    a->polled = poller_add(&s->poller, a->listener->fd, POLLER_READ, a) == 0 || errno == EEXIST;
+    if (a->polled)
+        return;
+    log_error("cannot poll a listening socket, trying again in %d ms: %s", PAUSE_MS, strerror(errno));
+    s->accept_again_ms = s->now_ms + PAUSE_MS;
 }
 
 static void unpoll_one(struct acceptor *a)
@@ -105,6 +111,7 @@ void acceptors_stop(struct server *s)
     for (size_t i = 0; i < s->acceptor_count; i++) {
         accept_one_batch(&s->acceptors[i], s->config.worker_connections);
         unpoll_one(&s->acceptors[i]);
+        listener_close(s->acceptors[i].listener, false); /* whoever comes now is refused, not kept waiting */
     }
     s->accept_again_ms = 0;
 }

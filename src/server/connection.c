@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,6 +45,13 @@ static void connection_ready(struct source *source, uint32_t ready)
     struct connection *c = (struct connection *)source;
 
     (void)ready; /* a hang-up shows in what recv or send then say */
+    if (c->away) {
+        if (!c->unpolled)
+            poller_remove(&c->server->poller, c->stream.fd);
+        c->unpolled = true;
+        return;
+    }
+    c->out.pool = &thread_current->sendq_pool;
     states[c->is].ready(c);
 }
 
@@ -50,6 +59,7 @@ void connection_expired(struct timer *t)
 {
     struct connection *c = (struct connection *)((char *)t - offsetof(struct connection, timer));
 
+    c->out.pool = &thread_current->sendq_pool;
     states[c->is].expired(c);
 }
 
@@ -111,18 +121,19 @@ static void unlink_connection(struct connection *c)
         c->next->prev = c->prev;
 }
 
-void connection_open(struct server *s, int fd, const struct address *remote, const struct listener *listener)
+void connection_open(struct server *s, const struct stream *stream, const struct address *remote,
+                     const struct listener *listener)
 {
     struct connection *c = mem_pool_take(&s->connection_pool);
 
     memset(c, 0, sizeof(*c));
     c->source.ready = connection_ready;
     c->server = s;
-    stream_init_socket(&c->stream, fd);
-    sendq_init(&c->out, &s->sendq_pool);
+    c->stream = *stream;
+    sendq_init(&c->out, &thread_current->sendq_pool);
     describe_peer(c, remote, listener);
     c->armed = POLLER_READ;
-    if (poller_add(&s->poller, fd, c->armed, c) != 0) {
+    if (poller_add(&s->poller, c->stream.fd, c->armed, c) != 0) {
         log_error("cannot poll a connection: %s", strerror(errno));
         c->stream.ops->close(&c->stream);
         mem_pool_give(&s->connection_pool, c);
@@ -148,6 +159,11 @@ void connection_close(struct connection *c, const char *outcome)
     struct server *s = c->server;
 
     timer_stop(&c->timer);
+    if (c->request != NULL && c->request->started && !c->request->finished) {
+        c->request->outcome = outcome;
+        request_cancel(c); /* and then closes */
+        return;
+    }
     if (c->request != NULL)
         request_end(c, outcome);
     sendq_release(&c->out);
@@ -158,18 +174,31 @@ void connection_close(struct connection *c, const char *outcome)
     server_closed_one(s);
 }
 
+bool connection_was_read(struct connection *c)
+{
+    int before = c->unread;
+
+    if (ioctl(c->stream.fd, SIOCOUTQ, &c->unread) != 0)
+        c->unread = 0;
+    return c->unread < before;
+}
+
 void connection_enter(struct connection *c, enum connection_is is)
 {
     const struct connection_state *state = &states[is];
     struct server *s = c->server;
 
     c->is = is;
+    if (state->timeout == TIMEOUT_WRITE)
+        connection_was_read(c);
     timer_start(&c->timer, &s->timeouts[state->timeout], s->now_ms);
     if (state->wants == c->armed)
         return;
     c->armed = state->wants;
-    if (poller_change(&s->poller, c->stream.fd, c->armed, c) != 0)
-        log_error("cannot poll a connection: %s", strerror(errno));
+    if (poller_change(&s->poller, c->stream.fd, c->armed, c) == 0)
+        return;
+    log_error("cannot poll a connection: %s", strerror(errno));
+    shutdown(c->stream.fd, SHUT_RDWR); /* a hang-up is always reported, and closes it */
 }
 
 /* Makes room for another read: the request in progress moves to the front, the input grows if it is full. */
@@ -308,8 +337,13 @@ static void linger_ready(struct connection *c)
         connection_close(c, NULL);
 }
 
+/* Who said nothing at all gets no answer, nor is there time for one when the server is stopping. */
 static void proxy_expired(struct connection *c)
 {
+    if (c->in.len == 0 || c->server->stopping) {
+        connection_close(c, NULL);
+        return;
+    }
     request_reject(c, 408, "The PROXY header did not arrive in time.", "timeout-proxy");
 }
 
@@ -338,13 +372,17 @@ static void content_expired(struct connection *c)
     request_reject(c, 408, "The request content did not arrive in time.", "timeout-body");
 }
 
+/* The socket's own buffer may take longer to make room than a slow client may take to read some of it. */
 static void write_expired(struct connection *c)
 {
-    connection_close(c, "timeout-write");
+    if (connection_was_read(c))
+        connection_enter(c, c->is);
+    else
+        connection_close(c, "timeout-write");
 }
 
 void connection_stop(struct connection *c)
 {
-    if (c->is == CONNECTION_NEW || c->is == CONNECTION_IDLE || c->is == CONNECTION_LINGER)
+    if (c->is == CONNECTION_PROXY || c->is == CONNECTION_NEW || c->is == CONNECTION_IDLE || c->is == CONNECTION_LINGER)
         timer_start(&c->timer, &c->server->timeouts[TIMEOUT_DRAIN], c->server->now_ms);
 }

@@ -47,7 +47,7 @@ void exchange_commit(struct exchange *x, int64_t total)
         .minor = x->head.minor,
         .close = x->head.close || r->reject || s->stopping || s->config.keep_alive_ms == 0,
         .total = total,
-        .date = server_date(s),
+        .date = thread_date(),
         .server = s->server_field,
     };
 
@@ -170,10 +170,11 @@ enum exchange_result exchange_drain(struct exchange *x)
     int timeout_ms = c->server->config.write_timeout_ms;
     struct pollfd wait = {.fd = c->stream.fd, .events = POLLOUT};
 
+    connection_was_read(c);
     while (exchange_flush(x) == EXCHANGE_OK && exchange_is_full(x)) {
         int count = poll(&wait, 1, timeout_ms > 0 ? timeout_ms : -1);
 
-        if (count == 0 || (count < 0 && errno != EINTR)) {
+        if (count == 0 ? !connection_was_read(c) : count < 0 && errno != EINTR) {
             r->gone = true;
             r->gone_because = ETIMEDOUT;
         }

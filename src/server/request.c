@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cserve/clock.h"
 #include "cserve/log.h"
 
 #include "server_internal.h"
@@ -59,6 +60,36 @@ static struct str field_value(const struct request *r, enum http_field_id id)
     return str_make(NULL, 0);
 }
 
+/* Whether the peer is a proxy that may speak for others. */
+static bool is_trusted(const struct connection *c)
+{
+    const struct cidr_list *allowed = &c->server->config.forwarded_allow;
+
+    if (c->peer.remote_addr.len == 0)
+        return allowed->unix_sockets;
+    return cidr_list_has_text(allowed, c->peer.remote_addr);
+}
+
+/* Takes the client and the scheme from a trusted proxy's fields, if there are any. The head must be parsed. */
+static void apply_forwarded(struct request *r)
+{
+    const struct server_config *config = &r->connection->server->config;
+    struct forwarded forwarded;
+
+    if (r->exchange.head.forwarded < 0 || !is_trusted(r->connection))
+        return;
+    http_forwarded(&r->exchange.head, r->exchange.raw, config->forwarded_kind, &config->forwarded_allow, &forwarded);
+    r->peer = r->connection->peer;
+    r->peer.id = 0; /* its texts may be others with the next request */
+    r->exchange.peer = &r->peer;
+    if (forwarded.client.len > 0) {
+        r->peer.remote_addr = forwarded.client;
+        r->peer.remote_port = STR("");
+    }
+    if (forwarded.scheme.len > 0)
+        r->peer.scheme = forwarded.scheme;
+}
+
 static void log_request(const struct request *r, const char *outcome)
 {
     const struct connection *c = r->connection;
@@ -80,10 +111,10 @@ void request_end(struct connection *c, const char *outcome)
     struct server *s = c->server;
     struct request *r = c->request;
 
-    if (r->started && !r->finished)
-        s->handler->ops->cancel(s->handler, &r->exchange);
     if (outcome == NULL)
         outcome = r->outcome != NULL ? r->outcome : "ok";
+    if (r->parsed && !r->started)
+        apply_forwarded(r); /* the handler never saw it, but the log names the same client */
     if (access_log_is_on(&s->log))
         log_request(r, outcome);
     if (r->end > 0)
@@ -91,6 +122,16 @@ void request_end(struct connection *c, const char *outcome)
     spool_release(&r->spool);
     mem_pool_give(&s->request_pool, r);
     c->request = NULL;
+}
+
+/* Of a request that is refused: its head if that was complete, else all that has come. */
+static void trace_refused(const struct request *r)
+{
+    const struct connection *c = r->connection;
+    size_t len = r->parsed ? r->exchange.head.size : c->in.len - c->in_at;
+
+    if (len > 0)
+        wire_trace_request(str_make(c->in.data + c->in_at, len));
 }
 
 void request_reject(struct connection *c, int status, const char *text, const char *outcome)
@@ -102,6 +143,8 @@ void request_reject(struct connection *c, int status, const char *text, const ch
         request_begin(c);
     r = c->request;
     line = request_line(r);
+    if (c->server->config.show_requests)
+        trace_refused(r);
     r->reject = true;
     r->head_request = line.len >= 5 && memcmp(line.ptr, "HEAD ", 5) == 0;
     exchange_answer(r, status, text);
@@ -154,22 +197,55 @@ static const char *gone_outcome(const struct request *r)
 }
 
 /* The handler has returned. As finish. */
-static bool handled(struct request *r, enum handler_verdict verdict)
+static bool handled(struct request *r)
 {
     struct connection *c = r->connection;
 
+    c->server->now_ms = clock_ms(); /* the time that the application took is not the client's */
     if (r->gone) {
-        r->finished = r->finished || verdict == HANDLER_DONE;
+        r->finished = r->finished || r->verdict == HANDLER_DONE;
         connection_close(c, gone_outcome(r));
         return false;
     }
-    if (verdict == HANDLER_WAIT) {
+    if (r->verdict == HANDLER_WAIT) {
         connection_enter(c, CONNECTION_HELD);
         return false;
     }
     if (!r->finished)
         exchange_fail(&r->exchange, 500, "unfinished");
     return finish(r);
+}
+
+/* The handler has done what c->action says. As finish. */
+static bool called(struct connection *c)
+{
+    struct request *r = c->request;
+
+    if (c->action != ACTION_CANCEL)
+        return handled(r);
+    r->finished = true;
+    connection_close(c, r->outcome);
+    return false;
+}
+
+/* As finish, or false while another thread is at it; then request_returned goes on. */
+static bool call(struct connection *c, enum action action)
+{
+    timer_stop(&c->timer);
+    c->is = CONNECTION_HANDLER;
+    c->action = action;
+    return threads_call(c) && called(c);
+}
+
+void request_cancel(struct connection *c)
+{
+    call(c, ACTION_CANCEL);
+}
+
+void request_returned(struct connection *c)
+{
+    if (called(c))
+        request_serve(c);
 }
 
 static void trace_request(const struct request *r)
@@ -181,57 +257,25 @@ static void trace_request(const struct request *r)
     wire_trace_content(str_make(content->bytes, content->bytes != NULL ? (size_t)content->len : 0), content->len);
 }
 
-/* Whether the peer is a proxy that may speak for others. */
-static bool is_trusted(const struct connection *c)
-{
-    const struct cidr_list *allowed = &c->server->config.forwarded_allow;
-
-    if (c->peer.remote_addr.len == 0)
-        return allowed->unix_sockets;
-    return cidr_list_has_text(allowed, c->peer.remote_addr);
-}
-
-/* Shows the handler the client and the scheme that a trusted proxy names. */
-static void apply_forwarded(struct request *r)
-{
-    const struct server_config *config = &r->connection->server->config;
-    struct forwarded forwarded;
-
-    http_forwarded(&r->exchange.head, r->exchange.raw, config->forwarded_kind, &config->forwarded_allow, &forwarded);
-    r->peer = r->connection->peer;
-    r->exchange.peer = &r->peer;
-    if (forwarded.client.len > 0) {
-        r->peer.remote_addr = forwarded.client;
-        r->peer.remote_port = STR("");
-    }
-    if (forwarded.scheme.len > 0)
-        r->peer.scheme = forwarded.scheme;
-}
-
 /* The request is complete: the handler's turn. As finish. */
 static bool run(struct request *r)
 {
     struct connection *c = r->connection;
-    struct handler *handler = c->server->handler;
 
     r->exchange.raw = c->in.data + c->in_at;
     http_head_rebase(&r->exchange.head, r->exchange.raw);
     r->exchange.content.chunked = r->exchange.head.chunked;
-    if (r->exchange.head.forwarded >= 0 && is_trusted(c))
-        apply_forwarded(r);
+    apply_forwarded(r);
     if (c->server->config.show_requests)
         trace_request(r);
-    timer_stop(&c->timer);
-    c->is = CONNECTION_HANDLER;
     r->started = true;
     r->head_request = str_equal(r->exchange.head.method, STR("HEAD"));
-    return handled(r, handler->ops->start(handler, &r->exchange));
+    return call(c, ACTION_START);
 }
 
 void request_resume(struct connection *c)
 {
     struct request *r = c->request;
-    struct handler *handler = c->server->handler;
     uint64_t before = c->out.pending;
 
     if (exchange_flush(&r->exchange) == EXCHANGE_OK && exchange_is_full(&r->exchange)) {
@@ -243,9 +287,7 @@ void request_resume(struct connection *c)
         connection_close(c, gone_outcome(r));
         return;
     }
-    timer_stop(&c->timer);
-    c->is = CONNECTION_HANDLER;
-    if (handled(r, handler->ops->resume(handler, &r->exchange)))
+    if (call(c, ACTION_RESUME))
         request_serve(c);
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop. Each turn: let go of the GIL, wait, handle the events, expire the timers whose
- * owners had no event, write the access log. A handler runs inside the handling of an event and may
+ * The event loop. Each turn: handle the events, take back what other threads have finished, expire the
+ * timers whose owners had no event, and wait with the GIL let go. A handler runs inside the handling of an event and may
  * take its time; therefore a timer counts as expired only if its owner had nothing to read
- * when the wait ended, and never because a handler was slow.
+ * when a wait ended, and never because a handler was slow. Under a flood, when every wait is full, that is
+ * known after a round of them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,10 +20,12 @@
 
 enum {
     EVENTS_PER_WAIT = 512,
+    OTHER_SOURCES = 2, /* wake and outside */
     POOLED_REQUESTS = 64,
     POOLED_INPUTS = 64,
     POOLED_CONNECTIONS = 256,
     LINGER_MS = 5000,
+    BUSY_EVENTS = 4, /* of one wait, from which the next is tried without letting go of the GIL */
     DRAIN_MS = 250, /* stopping: for a client whose next request may be on its way */
 };
 
@@ -34,13 +37,15 @@ static void wake_ready(struct source *source, uint32_t ready)
     watch->ready(watch->arg);
 }
 
-/* server_stop was called. The eventfd stays readable, so it is no longer watched. */
-static void stop_asked(void *arg)
+/* server_wake was called: what for is looked at in the next turn. */
+static void woken(void *arg)
 {
     struct server *s = arg;
+    uint64_t count;
 
-    poller_remove(&s->poller, s->wake_fd);
-    s->stop_asked = true;
+    if (read(s->wake_fd, &count, sizeof(count)) < 0) {
+        /* nothing to read: it was read already */
+    }
 }
 
 static void init_timeouts(struct server *s)
@@ -63,13 +68,12 @@ static void init_pools(struct server *s)
     mem_pool_init(&s->connection_pool, sizeof(struct connection), POOLED_CONNECTIONS);
     mem_pool_init(&s->request_pool, request_size, POOLED_REQUESTS);
     mem_pool_init(&s->input_pool, READ_ROOM, POOLED_INPUTS);
-    sendq_pool_init(&s->sendq_pool, POOLED_INPUTS);
     s->scratch = mem_alloc(SCRATCH_ROOM);
 }
 
 static int open_wake(struct server *s)
 {
-    s->wake = (struct watch){.source.ready = wake_ready, .ready = stop_asked, .arg = s};
+    s->wake = (struct watch){.source.ready = wake_ready, .ready = woken, .arg = s};
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0)
         return -1;
@@ -91,6 +95,7 @@ struct server *server_new(const struct server_config *config, struct listener *l
     init_timeouts(s);
     init_pools(s);
     acceptors_init(s, listeners, count);
+    threads_init(s);
     if (access_log_open(&s->log, config->access_log) != 0) {
         log_error("cannot open the access log %s: %s", config->access_log, strerror(errno));
         goto failed;
@@ -115,7 +120,7 @@ void server_free(struct server *s)
     mem_pool_release(&s->connection_pool);
     mem_pool_release(&s->request_pool);
     mem_pool_release(&s->input_pool);
-    sendq_pool_release(&s->sendq_pool);
+    threads_release(s);
     free(s->acceptors);
     free(s->scratch);
     free(s);
@@ -127,26 +132,21 @@ int server_watch(struct server *s, int fd, void (*ready)(void *arg), void *arg)
     return poller_add(&s->poller, fd, POLLER_READ, &s->outside);
 }
 
-void server_stop(struct server *s)
+void server_wake(struct server *s)
 {
     int saved = errno;
     uint64_t one = 1;
 
     if (write(s->wake_fd, &one, sizeof(one)) < 0) {
-        /* the counter is full: it was asked often enough */
+        /* the counter is full: it will wake */
     }
     errno = saved;
 }
 
-struct str server_date(struct server *s)
+void server_stop(struct server *s)
 {
-    time_t now = clock_wall();
-
-    if (now != s->date_at) {
-        s->date_at = now;
-        http_date_format(s->date, now);
-    }
-    return str_make(s->date, sizeof(s->date));
+    s->stop_asked = true;
+    server_wake(s);
 }
 
 void server_closed_one(struct server *s)
@@ -173,22 +173,30 @@ static int next_deadline(const struct server *s)
     return soonest > 60000 ? 60000 : (int)soonest;
 }
 
+/* By the time of the wait: what came in while a handler took its time has not been read yet, and is not late. */
 static void expire_timers(struct server *s)
 {
+    const struct thread *me = thread_current;
     struct timer *t;
 
     for (int i = 0; i < TIMEOUT_COUNT; i++) {
-        while ((t = timer_queue_expired(&s->timeouts[i], s->now_ms)) != NULL)
+        while ((t = timer_queue_expired(&s->timeouts[i], s->seen_ms)) != NULL) {
             connection_expired(t);
+            if (me->lost)
+                return;
+        }
     }
-    if (s->accept_again_ms != 0 && s->accept_again_ms <= s->now_ms)
+    if (s->accept_again_ms != 0 && s->accept_again_ms <= s->waited_ms)
         acceptors_resume(s);
 }
 
-static void handle_events(struct server *s, int count)
+/* What is left of the batch: a thread that took the loop over begins in the middle. */
+static void handle_events(struct server *s)
 {
-    for (int i = 0; i < count; i++) {
-        struct poller_event event = poller_event(&s->poller, i);
+    const struct thread *me = thread_current;
+
+    while (!me->lost && s->event_at < s->event_count) {
+        struct poller_event event = poller_event(&s->poller, s->event_at++);
         struct source *source = event.owner;
 
         source->ready(source, event.ready);
@@ -200,9 +208,6 @@ static void begin_stop(struct server *s)
 {
     struct connection *c, *next;
 
-    s->stop_asked = false;
-    if (s->stopping)
-        return;
     s->stopping = true;
     acceptors_stop(s);
     for (c = s->connections; c != NULL; c = next) {
@@ -211,36 +216,91 @@ static void begin_stop(struct server *s)
     }
 }
 
-/* One turn of the loop. 0, or -1 when waiting failed. */
+/*
+ * Finds out since when everybody who was ready has had an event. A wait that is not full shows everybody; one that
+ * is goes on where the last one stopped, so a round is over after as many events as there are sources.
+ */
+static void note_seen(struct server *s, int count)
+{
+    bool full = count == EVENTS_PER_WAIT;
+
+    s->round_left -= count;
+    s->seen_ms = 0;
+    if (full && s->round_left > 0)
+        return;
+    s->seen_ms = full ? s->round_ms : s->waited_ms;
+    s->round_ms = s->waited_ms;
+    s->round_left = s->connection_count + (int)s->acceptor_count + OTHER_SOURCES;
+}
+
+/* Waits, with the GIL let go if that may take a while. 0, or -1 with errno. */
+static int wait_for_events(struct server *s)
+{
+    struct handler *handler = thread_current->handler;
+    int count = 0;
+
+    if (s->busy || !threads_sleep(s))
+        count = poller_wait(&s->poller, 0);
+    if (count == 0 && threads_sleep(s)) {
+        handler->ops->leave(handler);
+        access_log_flush(&s->log);
+        count = poller_wait(&s->poller, next_deadline(s));
+    }
+    s->event_at = 0;
+    s->event_count = count > 0 ? count : 0;
+    s->busy = count >= BUSY_EVENTS;
+    s->now_ms = s->waited_ms = clock_ms();
+    note_seen(s, s->event_count);
+    return count < 0 ? -1 : 0;
+}
+
+static bool is_over(const struct server *s)
+{
+    return s->stopping && s->connection_count == 0;
+}
+
+/* One turn of the loop. 0, or -1 when waiting failed. When the loop is lost within, nothing of it is touched any more. */
 static int turn(struct server *s)
 {
-    int count;
+    const struct thread *me = thread_current;
 
-    s->handler->ops->leave(s->handler);
-    access_log_flush(&s->log);
-    count = poller_wait(&s->poller, next_deadline(s));
-    if (count < 0)
-        return -1;
-    s->now_ms = clock_ms();
-    handle_events(s, count);
-    if (count < EVENTS_PER_WAIT)
-        expire_timers(s);
-    if (s->stop_asked)
+    handle_events(s);
+    if (me->lost)
+        return 0;
+    threads_take_returned(s);
+    if (me->lost)
+        return 0;
+    expire_timers(s);
+    if (me->lost)
+        return 0;
+    if (s->stop_asked && !s->stopping)
         begin_stop(s);
-    return 0;
+    threads_choose_mode(s);
+    return is_over(s) ? 0 : wait_for_events(s);
+}
+
+void server_loop(struct server *s)
+{
+    const struct thread *me = thread_current;
+
+    while (!me->lost && !is_over(s)) {
+        if (turn(s) == 0)
+            continue;
+        log_critical("the event loop failed: %s", strerror(errno));
+        s->failed = true;
+        break;
+    }
+    if (!me->lost)
+        threads_quit(s);
 }
 
 int server_run(struct server *s)
 {
-    int result = 0;
+    int result;
 
     s->now_ms = clock_ms();
     acceptors_start(s);
-    while (result == 0 && !(s->stopping && s->connection_count == 0))
-        result = turn(s);
-    if (result != 0)
-        log_critical("the event loop failed: %s", strerror(errno));
-    s->handler->ops->leave(s->handler);
+    result = threads_run(s);
     access_log_flush(&s->log);
-    return result;
+    return s->failed ? -1 : result;
 }

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of server/ share: the loop, its connections and the request that a connection is
- * busy with. Everything here belongs to the loop's thread.
+ * busy with.
  *
  * Reading order: server.c (the loop), acceptor.c, connection.c (states), request.c (head, content,
- * handler), exchange.c (what the handler calls); spool.c, access_log.c and wire_trace.c at the side.
+ * handler), exchange.c (what the handler calls), threads.c (whose the loop is); spool.c, access_log.c
+ * and wire_trace.c at the side.
+ *
+ * Ownership: the loop belongs to one thread at a time, and with it everything here, but for a connection
+ * that is `away`: its stream, output and request belong to the thread that runs its handler,
+ * until that thread hands it back. What the exchange_ functions touch is therefore the connection's
+ * own, or the calling thread's, or constant.
  */
 #ifndef CSERVE_SERVER_INTERNAL_H
 #define CSERVE_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "cserve/address.h"
 #include "cserve/body.h"
@@ -48,11 +57,43 @@ enum timeout {
     TIMEOUT_COUNT,
 };
 
+/* What a handler is called for. */
+enum action { ACTION_START, ACTION_RESUME, ACTION_CANCEL };
+
+/* A thread that runs the loop, or a handler, or is parked; threads.c. Pools and caches are its own. */
+struct thread {
+    struct server *server;
+    pthread_t id;
+    struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
+    struct sendq_pool sendq_pool;
+    time_t date_at;
+    char date[HTTP_DATE_LEN];
+    bool lost;                    /* the loop was taken over while this thread was in a handler */
+    /* Guarded by server->lock: */
+    pthread_cond_t wake;
+    struct thread *next_parked;
+    bool is_parked;
+    bool promoted;                /* the loop is this thread's now */
+    bool called;                  /* to look for a queued request */
+    struct connection *jobs, *last_job; /* requests that began on this thread, linked by next_job */
+};
+
+/* The calling thread; NULL on a thread that is none of the server's. */
+extern _Thread_local struct thread *thread_current;
+
 struct acceptor {
     struct source source;
     struct server *server;
     struct listener *listener; /* borrowed */
     bool polled;
+};
+
+/* The thread that takes the loop away from a handler that is slow. */
+struct monitor {
+    pthread_t id;
+    bool running;
+    atomic_bool parked; /* it waits for the next handler call */
+    pthread_cond_t wake; /* with server->lock */
 };
 
 struct watch {
@@ -66,7 +107,8 @@ struct server {
     struct handler *handler; /* borrowed */
     struct poller poller;
     struct timer_queue timeouts[TIMEOUT_COUNT];
-    int64_t now_ms; /* of the current batch of events */
+    int64_t now_ms; /* when the current batch of events came, or its last handler returned */
+    int64_t waited_ms; /* when the last wait ended */
 
     struct acceptor *acceptors;
     size_t acceptor_count;
@@ -75,22 +117,48 @@ struct server {
     struct connection *connections; /* all open ones, doubly linked */
     int connection_count;
 
-    struct watch wake; /* the eventfd of server_stop */
+    struct watch wake; /* the eventfd of server_wake */
     int wake_fd;
     struct watch outside; /* server_watch */
-    bool stop_asked;
-    bool stopping;
+    atomic_bool stop_asked;
+    atomic_bool stopping; /* written by the loop, read by handlers' threads */
+    int64_t seen_ms;        /* whoever was ready then has had an event since; 0: nothing new is known of that */
+    int64_t round_ms;       /* when the current round of full waits began */
+    int round_left;         /* events until it has shown everybody */
+    int event_at, event_count; /* of the batch that is being handled; here, so that it can change hands */
+
+    struct thread *threads; /* config.threads + 1 of them, or 1; the first is server_run's caller */
+    int thread_count;
+    int started;            /* of them, besides the first */
+    struct connection *running; /* whose handler the loop's thread is in */
+    /* Counts entries and exits of handlers by the loop's thread: odd while it is inside. Whoever makes an odd value even
+     * with a compare-and-swap owns the loop: that thread on its way out, or the monitor. */
+    atomic_uint_fast64_t turn;
+    struct monitor monitor;
+    bool pool;              /* handlers are called by other threads than the loop's */
+    int away_count;         /* connections that are away */
+    int64_t window_ends_ms; /* when to decide about `pool` again */
+    int takeovers;          /* in this window */
+    bool busy;              /* the last wait returned many events: more will come soon */
+    bool failed;
+
+    pthread_mutex_t lock;   /* guards what follows, and parts of struct thread */
+    struct thread *parked;
+    bool caller_woken;      /* a thread was called and has not yet taken a request */
+    bool orphaned;          /* the loop was taken away and nobody was parked to have it */
+    bool quit;
+    bool asleep;            /* the loop waits for events, or is about to */
+    struct connection *jobs, *last_job;         /* requests for any thread */
+    struct connection *returned, *last_returned; /* connections that come back to the loop */
+    int slow_jobs;          /* in this window: handlers that took longer than a tick */
 
     struct mem_pool connection_pool;
     struct mem_pool request_pool;
     struct mem_pool input_pool;
-    struct sendq_pool sendq_pool;
     char *scratch;
 
     struct access_log log;
     struct str server_field; /* value of Server */
-    int64_t date_at;
-    char date[HTTP_DATE_LEN];
 };
 
 /* A row of the table of states in connection.c: all that is particular to one. */
@@ -126,8 +194,13 @@ struct connection {
     struct timer timer;
     enum connection_is is;
     enum connection_is then;  /* where it goes once everything is sent */
+    bool away;                /* with a handler's thread, see above */
+    bool unpolled;            /* it had events while away: the poller has it no more */
+    enum action action;       /* what it is away for */
+    struct connection *next_job;
     bool may_proxy;           /* the peer is allowed to send a PROXY header */
     uint32_t armed;           /* events that the poller watches for */
+    int unread;               /* bytes sent that the client had not taken when connection_was_read last looked */
     struct buf in;            /* received; its room is from input_pool, or malloc'd if it outgrew that; none when idle */
     size_t in_at;             /* where in `in` the current request begins */
     struct sendq out;
@@ -148,6 +221,8 @@ struct request {
     uint64_t window_received; /* content when the current window of the content timeout began */
     uint64_t content_sent;    /* bytes of response content queued */
     const char *outcome;      /* how it ended, for the access log; NULL: ok */
+    struct thread *thread;    /* whose handler has it */
+    enum handler_verdict verdict; /* of the latest call */
     bool parsed;              /* the head is complete */
     bool started;             /* the handler has it */
     bool committed;           /* the response head is final */
@@ -166,10 +241,33 @@ static inline struct request *request_of(struct exchange *x)
 }
 
 /* server.c */
-/* The value of Date, now. */
-struct str server_date(struct server *s);
+/* Handles events until the loop is lost, or the server has stopped. On the thread that owns the loop. */
+void server_loop(struct server *s);
+/* Ends the loop's wait. On any thread, and in signal handlers. */
+void server_wake(struct server *s);
 /* A connection was closed: there may be room for another. */
 void server_closed_one(struct server *s);
+
+/* threads.c */
+void threads_init(struct server *s);
+void threads_release(struct server *s);
+/* Runs the server on this thread and the others until it has stopped. 0, or -1 with the reason logged. */
+int threads_run(struct server *s);
+/* The server has stopped: all threads end. */
+void threads_quit(struct server *s);
+/*
+ * Has the handler do c->action: here and now, or on another thread. True if it was done and the loop is
+ * still this thread's: go on with request_called. False: it is under way, and c not to be touched.
+ */
+bool threads_call(struct connection *c);
+/* Gives the connections that came back to request_returned. */
+void threads_take_returned(struct server *s);
+/* Whether the loop may wait: nothing has come back. From here on, what comes back wakes it. */
+bool threads_sleep(struct server *s);
+/* Chooses who calls handlers from now on, by how slow they were. */
+void threads_choose_mode(struct server *s);
+/* The value of Date, now. */
+struct str thread_date(void);
 
 /* acceptor.c */
 void acceptors_init(struct server *s, struct listener *listeners, size_t count);
@@ -181,11 +279,15 @@ void acceptors_pause(struct server *s);
 void acceptors_resume(struct server *s);
 
 /* connection.c. Where a function returns bool, false means that *c may be gone. */
-void connection_open(struct server *s, int fd, const struct address *remote, const struct listener *listener);
+/* Takes over *stream, whose bytes come from `remote`. */
+void connection_open(struct server *s, const struct stream *stream, const struct address *remote,
+                     const struct listener *listener);
 /* Closes at once; a request on it is cancelled and logged with `outcome`. */
 void connection_close(struct connection *c, const char *outcome);
 /* Waits for what the row of `is` says. */
 void connection_enter(struct connection *c, enum connection_is is);
+/* Whether the client has taken some of what was sent since this was last asked, or since it began to wait for it. */
+bool connection_was_read(struct connection *c);
 /*
  * Sends what has gathered, now or when the client has read, then goes to `then`. True when that is
  * reading on and there are bytes to go on with: call request_serve.
@@ -205,6 +307,8 @@ void exchange_answer(struct request *r, int status, const char *text);
 void request_serve(struct connection *c);
 void request_read_content(struct connection *c); /* more of it has come */
 void request_resume(struct connection *c);       /* the client has read */
+void request_cancel(struct connection *c);       /* the client is gone while the handler was held */
+void request_returned(struct connection *c);     /* the handler has run on another thread */
 /* Answers with an error of the server's own, also before a head has come; the connection closes behind it. */
 void request_reject(struct connection *c, int status, const char *text, const char *outcome);
 /* The answer is sent, or (with an outcome) never will be: logs the request, gives everything back. */

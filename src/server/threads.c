@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose the loop is, and who calls the handler.
+ *
+ * Inline mode: the thread that owns the loop calls the handler itself, so a request costs no queue, no wake-up
+ * and no lock. A monitor looks once a tick; if the same call is still running, it takes the loop away with one
+ * compare-and-swap on `turn`, and a parked thread goes on with the events that are left. The thread that lost the
+ * loop finishes its own request, hands the connection back, and parks.
+ *
+ * Pool mode, while takeovers are frequent: the loop's thread queues complete requests and calls one parked
+ * thread. That one takes the GIL first and then the request, and calls one more only if requests are left: at most
+ * one thread runs Python and at most one waits for its turn, however many requests there are. A thread that is
+ * done takes the next request without letting go.
+ *
+ * There is one thread more than config.threads, so that the loop never waits for a handler.
+ *
+ * An exchange is started, resumed and cancelled on one thread: what began on a thread that does not own the loop
+ * is queued for that thread alone.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cserve/clock.h"
+#include "cserve/log.h"
+
+#include "server_internal.h"
+
+enum {
+    TICK_US = 1000,
+    QUIET_TICKS = 16,      /* without a handler call, after which the monitor parks */
+    WINDOW_MS = 100,
+    POOL_TAKEOVERS = 20,   /* in a window, from which the pool is used */
+    INLINE_SLOW_JOBS = 5,  /* in a window, below which it no longer is */
+    POOLED_PIECES = 64,
+};
+
+_Thread_local struct thread *thread_current;
+
+struct str thread_date(void)
+{
+    struct thread *me = thread_current;
+    time_t now = clock_wall();
+
+    if (now != me->date_at) {
+        me->date_at = now;
+        http_date_format(me->date, now);
+    }
+    return str_make(me->date, sizeof(me->date));
+}
+
+/* --- lists of connections, under the lock ------------------------------------------------------- */
+
+static void push(struct connection **first, struct connection **last, struct connection *c)
+{
+    c->next_job = NULL;
+    if (*first == NULL)
+        *first = c;
+    else
+        (*last)->next_job = c;
+    *last = c;
+}
+
+static struct connection *pop(struct connection **first)
+{
+    struct connection *c = *first;
+
+    if (c != NULL)
+        *first = c->next_job;
+    return c;
+}
+
+/* --- parking, under the lock -------------------------------------------------------------------- */
+
+static struct thread *unpark_any(struct server *s)
+{
+    struct thread *t = s->parked;
+
+    if (t != NULL) {
+        s->parked = t->next_parked;
+        t->is_parked = false;
+        pthread_cond_signal(&t->wake);
+    }
+    return t;
+}
+
+/* Wakes t if it is parked; else it will look for itself. */
+static void unpark(struct server *s, struct thread *t)
+{
+    for (struct thread **link = &s->parked; *link != NULL; link = &(*link)->next_parked) {
+        if (*link == t) {
+            *link = t->next_parked;
+            t->is_parked = false;
+            pthread_cond_signal(&t->wake);
+            return;
+        }
+    }
+}
+
+/* Has one more thread look for a request, unless one is on its way already. */
+static void call_one(struct server *s)
+{
+    struct thread *t;
+
+    if (s->jobs == NULL || s->caller_woken)
+        return;
+    t = unpark_any(s);
+    if (t != NULL) {
+        t->called = true;
+        s->caller_woken = true;
+    }
+}
+
+/* --- calling the handler ------------------------------------------------------------------------ */
+
+static void need_handler(struct thread *me)
+{
+    struct server *s = me->server;
+
+    if (me->handler == NULL)
+        me->handler = s->handler->ops->attach(s->handler);
+    if (me->handler == NULL) {
+        log_critical("a thread cannot be made known to the interpreter");
+        abort();
+    }
+}
+
+static void act(struct thread *me, struct connection *c)
+{
+    struct request *r = c->request;
+    struct handler *handler = me->handler;
+
+    c->out.pool = &me->sendq_pool;
+    switch (c->action) {
+    case ACTION_START:
+        r->thread = me;
+        r->verdict = handler->ops->start(handler, &r->exchange);
+        break;
+    case ACTION_RESUME:
+        r->verdict = handler->ops->resume(handler, &r->exchange);
+        break;
+    case ACTION_CANCEL:
+        handler->ops->cancel(handler, &r->exchange);
+        r->verdict = HANDLER_DONE;
+        break;
+    }
+}
+
+/* Gives the connection of a handler that ran apart from the loop back to it. */
+static void hand_back(struct connection *c, bool slow)
+{
+    struct server *s = c->server;
+    bool wake;
+
+    if (c->action != ACTION_CANCEL)
+        exchange_flush(&c->request->exchange);
+    pthread_mutex_lock(&s->lock);
+    push(&s->returned, &s->last_returned, c);
+    s->slow_jobs += slow;
+    wake = s->asleep;
+    s->asleep = false;
+    pthread_mutex_unlock(&s->lock);
+    if (wake)
+        server_wake(s);
+}
+
+static void wake_monitor(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->monitor.parked, false);
+    pthread_cond_signal(&s->monitor.wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* On the loop's thread. True if the loop is still this thread's afterwards. */
+static bool call_inline(struct server *s, struct thread *me, struct connection *c)
+{
+    uint_fast64_t inside = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
+
+    me->handler->ops->enter(me->handler); /* waiting for the GIL is not being slow: another thread would wait too */
+    s->running = c;
+    atomic_store(&s->turn, inside);
+    if (atomic_load(&s->monitor.parked))
+        wake_monitor(s);
+    act(me, c);
+    if (atomic_compare_exchange_strong(&s->turn, &inside, inside + 1))
+        return true;
+    me->lost = true;
+    hand_back(c, true);
+    return false;
+}
+
+/* Has another thread call the handler: `t`, or any if that is NULL. */
+static void queue(struct server *s, struct connection *c, struct thread *t)
+{
+    c->away = true;
+    s->away_count++;
+    pthread_mutex_lock(&s->lock);
+    if (t != NULL) {
+        push(&t->jobs, &t->last_job, c);
+        unpark(s, t);
+    } else {
+        push(&s->jobs, &s->last_job, c);
+        call_one(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool threads_call(struct connection *c)
+{
+    struct server *s = c->server;
+    struct thread *me = thread_current;
+    bool starts = c->action == ACTION_START;
+
+    if (s->thread_count == 1) {
+        act(me, c);
+        return true;
+    }
+    if (starts ? s->pool || s->away_count >= s->config.threads : c->request->thread != me) {
+        queue(s, c, starts ? NULL : c->request->thread);
+        return false;
+    }
+    return call_inline(s, me, c);
+}
+
+/* --- the loop's side ---------------------------------------------------------------------------- */
+
+/* The loop has it again. */
+static void take_back(struct server *s, struct connection *c)
+{
+    c->away = false;
+    s->away_count--;
+    c->out.pool = &thread_current->sendq_pool;
+    if (c->unpolled) {
+        c->unpolled = false;
+        if (poller_add(&s->poller, c->stream.fd, c->armed, c) != 0) {
+            log_error("cannot poll a connection: %s", strerror(errno));
+            c->request->gone = true;
+        }
+    }
+}
+
+/* The next connection that came back, or (*own) that waits for this thread; NULL if there is none. */
+static struct connection *next_returned(struct server *s, bool *own)
+{
+    struct connection *c;
+
+    pthread_mutex_lock(&s->lock);
+    c = pop(&s->returned);
+    *own = c == NULL;
+    if (c == NULL)
+        c = pop(&thread_current->jobs);
+    pthread_mutex_unlock(&s->lock);
+    return c;
+}
+
+void threads_take_returned(struct server *s)
+{
+    struct thread *me = thread_current;
+    struct connection *c;
+    bool own;
+
+    while (s->away_count > 0 && (c = next_returned(s, &own)) != NULL) {
+        take_back(s, c);
+        if (!own || call_inline(s, me, c))
+            request_returned(c);
+        if (me->lost)
+            return;
+    }
+}
+
+bool threads_sleep(struct server *s)
+{
+    bool may;
+
+    if (s->away_count == 0)
+        return true;
+    pthread_mutex_lock(&s->lock);
+    may = s->returned == NULL && thread_current->jobs == NULL;
+    s->asleep = may;
+    pthread_mutex_unlock(&s->lock);
+    return may;
+}
+
+void threads_choose_mode(struct server *s)
+{
+    if (s->thread_count == 1 || s->now_ms < s->window_ends_ms)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->pool = s->pool ? s->slow_jobs >= INLINE_SLOW_JOBS : s->takeovers >= POOL_TAKEOVERS;
+    s->slow_jobs = 0;
+    pthread_mutex_unlock(&s->lock);
+    s->takeovers = 0;
+    s->window_ends_ms = s->now_ms + WINDOW_MS;
+}
+
+/* The loop is this thread's from here on; `taken` from a thread that is in a handler. */
+static void own_loop(struct thread *me, bool taken)
+{
+    struct server *s = me->server;
+
+    me->lost = false;
+    if (taken) {
+        s->running->away = true;
+        s->away_count++;
+        s->takeovers++;
+    }
+    server_loop(s);
+    me->handler->ops->leave(me->handler);
+}
+
+/* --- the other threads -------------------------------------------------------------------------- */
+
+enum task { TASK_QUIT, TASK_LOOP, TASK_WORK };
+
+static bool has_task(const struct thread *me, enum task *task)
+{
+    const struct server *s = me->server;
+
+    if (s->quit)
+        *task = TASK_QUIT;
+    else if (me->promoted || s->orphaned)
+        *task = TASK_LOOP;
+    else if (me->called || me->jobs != NULL)
+        *task = TASK_WORK;
+    else
+        return false;
+    return true;
+}
+
+/* Parks until there is something to do. */
+static enum task await_task(struct thread *me)
+{
+    struct server *s = me->server;
+    enum task task;
+
+    pthread_mutex_lock(&s->lock);
+    while (!has_task(me, &task)) {
+        me->next_parked = s->parked;
+        s->parked = me;
+        me->is_parked = true;
+        call_one(s); /* requests that came when nobody was parked */
+        while (me->is_parked)
+            pthread_cond_wait(&me->wake, &s->lock);
+    }
+    if (task == TASK_LOOP) {
+        if (!me->promoted)
+            s->orphaned = false;
+        me->promoted = false;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return task;
+}
+
+/* The next request for this thread. Whoever was called and holds the GIL now lets one more be called. */
+static struct connection *next_job(struct thread *me)
+{
+    struct server *s = me->server;
+    struct connection *c = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    if (me->called) {
+        me->called = false;
+        s->caller_woken = false;
+    }
+    if (!s->orphaned)
+        c = me->jobs != NULL ? pop(&me->jobs) : pop(&s->jobs);
+    call_one(s);
+    pthread_mutex_unlock(&s->lock);
+    return c;
+}
+
+static void work(struct thread *me)
+{
+    struct connection *c;
+    int64_t began_us;
+
+    me->handler->ops->enter(me->handler);
+    while ((c = next_job(me)) != NULL) {
+        began_us = clock_us();
+        act(me, c);
+        hand_back(c, clock_us() - began_us >= TICK_US);
+    }
+    me->handler->ops->leave(me->handler);
+}
+
+static void *thread_main(void *argument)
+{
+    struct thread *me = argument;
+    enum task task;
+
+    thread_current = me;
+    need_handler(me);
+    me->handler->ops->leave(me->handler);
+    while ((task = await_task(me)) != TASK_QUIT) {
+        if (task == TASK_LOOP)
+            own_loop(me, true);
+        else
+            work(me);
+    }
+    if (me->handler != me->server->handler)
+        me->handler->ops->detach(me->handler);
+    return NULL;
+}
+
+/* --- the monitor -------------------------------------------------------------------------------- */
+
+/* The loop's thread has been in one handler for a tick: the loop goes to another thread. */
+static void take_over(struct server *s, uint_fast64_t turn)
+{
+    struct thread *t;
+
+    if (!atomic_compare_exchange_strong(&s->turn, &turn, turn + 1))
+        return;
+    pthread_mutex_lock(&s->lock);
+    t = unpark_any(s);
+    if (t != NULL)
+        t->promoted = true;
+    else
+        s->orphaned = true; /* the thread that is free by count is on its way to park */
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits for the next handler call. */
+static void park_monitor(struct server *s, uint_fast64_t turn)
+{
+    struct monitor *m = &s->monitor;
+
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&m->parked, true);
+    if (atomic_load(&s->turn) != turn)
+        atomic_store(&m->parked, false);
+    while (atomic_load(&m->parked) && !s->quit)
+        pthread_cond_wait(&m->wake, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool has_quit(struct server *s)
+{
+    bool quit;
+
+    pthread_mutex_lock(&s->lock);
+    quit = s->quit;
+    pthread_mutex_unlock(&s->lock);
+    return quit;
+}
+
+static void *monitor_main(void *argument)
+{
+    const struct timespec tick = {.tv_nsec = TICK_US * 1000L};
+    struct server *s = argument;
+    uint_fast64_t last = 0, turn;
+    int quiet = 0;
+
+    while (!has_quit(s)) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
+        turn = atomic_load(&s->turn);
+        quiet = turn == last ? quiet + 1 : 0;
+        if (turn == last && turn % 2 == 1)
+            take_over(s, turn);
+        else if (quiet >= QUIET_TICKS)
+            park_monitor(s, turn);
+        last = turn;
+    }
+    return NULL;
+}
+
+/* --- beginning and end -------------------------------------------------------------------------- */
+
+void threads_init(struct server *s)
+{
+    s->thread_count = s->config.threads > 1 ? s->config.threads + 1 : 1;
+    s->threads = mem_zalloc((size_t)s->thread_count * sizeof(*s->threads));
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->monitor.wake, NULL);
+    for (int i = 0; i < s->thread_count; i++) {
+        s->threads[i].server = s;
+        pthread_cond_init(&s->threads[i].wake, NULL);
+        sendq_pool_init(&s->threads[i].sendq_pool, POOLED_PIECES);
+    }
+    s->threads[0].handler = s->handler;
+    thread_current = &s->threads[0];
+}
+
+void threads_release(struct server *s)
+{
+    for (int i = 0; i < s->thread_count; i++) {
+        sendq_pool_release(&s->threads[i].sendq_pool);
+        pthread_cond_destroy(&s->threads[i].wake);
+    }
+    pthread_cond_destroy(&s->monitor.wake);
+    pthread_mutex_destroy(&s->lock);
+    free(s->threads);
+}
+
+/*
+ * 0, or -1 with errno. No signal is blocked in the threads: programs that an application starts there would have it
+ * blocked too.
+ */
+static int start_all(struct server *s)
+{
+    int error = 0;
+
+    for (; s->started < s->thread_count - 1 && error == 0; s->started += error == 0)
+        error = pthread_create(&s->threads[s->started + 1].id, NULL, thread_main, &s->threads[s->started + 1]);
+    if (error == 0 && s->thread_count > 1)
+        error = pthread_create(&s->monitor.id, NULL, monitor_main, s);
+    s->monitor.running = error == 0 && s->thread_count > 1;
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+static void join_all(struct server *s)
+{
+    if (s->monitor.running)
+        pthread_join(s->monitor.id, NULL);
+    for (int i = 0; i < s->started; i++)
+        pthread_join(s->threads[i + 1].id, NULL);
+}
+
+void threads_quit(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->quit = true;
+    while (unpark_any(s) != NULL) {
+    }
+    pthread_cond_signal(&s->monitor.wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+int threads_run(struct server *s)
+{
+    struct thread *me = &s->threads[0];
+    int result = 0;
+
+    thread_current = me;
+    if (start_all(s) == 0) {
+        own_loop(me, false);
+        thread_main(me);
+    } else {
+        log_critical("cannot start %d threads: %s", s->thread_count, strerror(errno));
+        threads_quit(s);
+        result = -1;
+    }
+    s->handler->ops->leave(s->handler);
+    join_all(s);
+    return result;
+}
