@@ -6,6 +6,8 @@
 #ifndef CSERVE_PROCESS_H
 #define CSERVE_PROCESS_H
 
+#include <sys/types.h>
+
 #include "cserve/python.h"
 #include "cserve/server.h"
 
@@ -14,7 +16,7 @@ struct process_config {
     size_t bind_count;
     int backlog;
     int graceful_timeout_ms;  /* from the signal to stop until what is still in flight is cut off */
-    const char *chdir;        /* working directory of the application, or NULL */
+    const char *chdir;        /* main changes to it before anything else; or NULL */
     struct server_config server;
     struct python_config python;
 };
@@ -27,13 +29,17 @@ enum {
     EXIT_APP = 3,      /* the application does not load */
 };
 
-/* Opens the listeners, starts the worker, prints the "Serving HTTP on" lines, supervises until stopped. Exit status. */
+/*
+ * Opens the listeners, starts the worker, prints the "Serving HTTP on" lines, supervises until stopped.
+ * Exit status. In the worker, which is forked from it, this does not return.
+ */
 int master_run(const struct process_config *config);
 
 /*
- * A worker's life: interpreter, application, server. Writes one byte to ready_fd once it can serve and
- * stops when its other end closes. Exit status.
+ * A worker's life: interpreter, application, server. Writes one byte to ready_fd once it can serve, and
+ * stops when a byte comes back, on SIGTERM, or when `master` (its parent) ends. Exit status.
  */
-int worker_run(const struct process_config *config, struct listener *listeners, size_t count, int ready_fd);
+int worker_run(const struct process_config *config, struct listener *listeners, size_t count, pid_t master,
+               int ready_fd);
 
 #endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cserve: reads the command line, then hands over to the master. What can be answered without a
+ * server (help, version, a wrong option) is answered here.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cserve/options.h"
+
+#ifndef CSERVE_VERSION
+#error "the Makefile defines CSERVE_VERSION"
+#endif
+
+static int print_and_exit(const struct config *config)
+{
+    if (config->show_help)
+        options_help(stdout);
+    else if (config->show_markdown)
+        options_markdown(stdout);
+    else
+        printf("cserve %s (Python %s, %s)\n", CSERVE_VERSION, python_version(), python_linkage());
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+/* A descriptor that was closed would be taken by a socket, and what is printed would go there. */
+static void reserve_stdio(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            exit(EXIT_FAILED);
+    }
+}
+
+/* Relative paths of all other options count from --chdir, so it comes first. */
+static int prepare(const struct config *config)
+{
+    const char *dir = config->process.chdir;
+
+    if (dir != NULL && chdir(dir) != 0) {
+        fprintf(stderr, "cserve: --chdir %s: %s\n", dir, strerror(errno));
+        return -1;
+    }
+    if (log_open(config->error_log) != 0) {
+        fprintf(stderr, "cserve: --error-logfile %s: %s\n", config->error_log, strerror(errno));
+        return -1;
+    }
+    log_set_level(config->log_level);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    char error[512];
+    int status = EXIT_USAGE;
+
+    reserve_stdio();
+    if (options_parse(&config, argc, argv, error, sizeof(error)) != 0)
+        fprintf(stderr, "cserve: %s\n", error);
+    else if (config.show_help || config.show_version || config.show_markdown)
+        status = print_and_exit(&config);
+    else if (prepare(&config) == 0)
+        status = master_run(&config.process);
+    options_release(&config);
+    return status;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker: what runs the application. It is forked from the master without Python, starts its own
+ * interpreter, and serves until it is told to stop, by SIGTERM or by a byte through the link to
+ * the master (which reaches it even when the application has taken SIGTERM for itself).
+ *
+ * When the master is gone the system sends SIGTERM, and the link closes. Then nobody is left to cut off a
+ * request that never ends, so a timer is set whose signal is SIGKILL.
+ *
+ * Signals. A Ctrl-C reaches the whole process group, but to stop is the master's decision: SIGINT,
+ * SIGQUIT and SIGHUP are caught here and do nothing. They are not ignored, for what is ignored stays
+ * ignored in the programs that an application starts. SIGPIPE and SIGXFSZ are, since Python is used to it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cserve/log.h"
+#include "cserve/process.h"
+
+struct worker {
+    const struct process_config *config;
+    struct server *server;
+    int link; /* to the master; -1 once it is closed */
+};
+
+/* For the signal handler. */
+static struct server *running;
+static pid_t master_pid;
+static timer_t end_timer;
+static struct itimerspec end_after;
+
+static bool is_orphan(void)
+{
+    return getppid() != master_pid;
+}
+
+static void on_stop(int signal_number)
+{
+    int saved = errno;
+
+    (void)signal_number;
+    if (is_orphan())
+        timer_settime(end_timer, 0, &end_after, NULL);
+    server_stop(running);
+    errno = saved;
+}
+
+static void on_nothing(int signal_number)
+{
+    (void)signal_number;
+}
+
+static void set_handler(int signal_number, void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+}
+
+/* Undoes what the master had set up. Until there is a server to stop, SIGTERM just ends the process. */
+static void prepare_signals(void)
+{
+    sigset_t none;
+
+    set_handler(SIGTERM, SIG_DFL);
+    set_handler(SIGINT, on_nothing);
+    set_handler(SIGQUIT, on_nothing);
+    set_handler(SIGHUP, on_nothing);
+    set_handler(SIGPIPE, SIG_IGN);
+    set_handler(SIGXFSZ, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A connection may have a file for its request's body beside it; the application has some of its own. */
+static void raise_descriptor_limit(int connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = 2 * (rlim_t)connections + 1024;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warning("cannot raise the limit of open files to %lu: %s", (unsigned long)limit.rlim_cur,
+                    strerror(errno));
+}
+
+/* 0, or -1 if the master is gone already. */
+static int tie_to_master(pid_t master, int timeout_ms)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+
+    master_pid = master;
+    end_after.it_value.tv_sec = timeout_ms / 1000;
+    end_after.it_value.tv_nsec = 1 + timeout_ms % 1000 * 1000000L; /* 0 would be never */
+    if (timer_create(CLOCK_MONOTONIC, &event, &end_timer) != 0)
+        log_warning("cannot set up a timer: %s", strerror(errno));
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    return is_orphan() ? -1 : 0;
+}
+
+/* The link is readable: the master says stop, or it is gone. */
+static void hear_master(void *arg)
+{
+    struct worker *worker = arg;
+    char order;
+
+    if (worker->link < 0)
+        return;
+    ssize_t got = read(worker->link, &order, 1);
+    if (got < 0 && errno == EINTR)
+        return;
+    if (got <= 0) {
+        log_error("the master is gone: stopping within %g s", worker->config->graceful_timeout_ms / 1000.0);
+        timer_settime(end_timer, 0, &end_after, NULL);
+        close(worker->link); /* it would stay readable */
+        worker->link = -1;
+    }
+    server_stop(worker->server);
+}
+
+static int serve(struct worker *worker)
+{
+    running = worker->server;
+    set_handler(SIGTERM, on_stop);
+    if (server_watch(worker->server, worker->link, hear_master, worker) != 0) {
+        log_critical("cannot watch the master: %s", strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (write(worker->link, "!", 1) != 1)
+        return EXIT_FAILED; /* the master is gone */
+    return server_run(worker->server) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+static int serve_with(struct worker *worker, struct listener *listeners, size_t count,
+                      struct handler *handler)
+{
+    int status = EXIT_FAILED;
+
+    worker->server = server_new(&worker->config->server, listeners, count, handler);
+    if (worker->server != NULL) {
+        status = serve(worker);
+        set_handler(SIGTERM, on_nothing); /* it is stopping already */
+        server_free(worker->server);
+    }
+    return status;
+}
+
+int worker_run(const struct process_config *config, struct listener *listeners, size_t count, pid_t master,
+               int ready_fd)
+{
+    struct worker worker = {.config = config, .link = ready_fd};
+    int status = EXIT_APP;
+
+    prepare_signals();
+    if (tie_to_master(master, config->graceful_timeout_ms) != 0)
+        return EXIT_FAILED;
+    raise_descriptor_limit(config->server.worker_connections);
+    if (python_start(&config->python) != 0)
+        return EXIT_APP;
+    log_info("application %s, Python %s (%s), %s", config->python.app, python_version(), python_linkage(),
+             python_executable());
+    struct handler *handler = python_load(&config->python);
+    if (handler != NULL)
+        status = serve_with(&worker, listeners, count, handler);
+    python_stop(handler);
+    return status;
+}
