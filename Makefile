@@ -1,0 +1,124 @@
+# Builds, runs, tests and installs cserve. `make help` lists the targets and what may be set.
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+BUILD ?= build
+VARIANT ?= release
+VENV ?= .venv
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+VERSION := $(shell sed -n 's/^version = //p' setup.cfg)
+OUT := $(BUILD)/$(VARIANT)
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+
+CFLAGS_release := -O2 -g -fno-semantic-interposition -fstack-protector-strong
+LDFLAGS_release := -Wl,-z,relro,-z,now
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS_asan := -fsanitize=address,undefined
+
+# Commands are shown in short; V=1 shows them whole.
+Q := $(if $(V),,@)
+
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -Iinclude -fvisibility=hidden $(WARN) $(CFLAGS_$(VARIANT)) \
+	$(CPPFLAGS) $(CFLAGS)
+LINK = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
+
+# The rooms that know no Python make the core; unit tests link with that.
+CORE_SRC := $(foreach room,base net http server config,$(wildcard src/$(room)/*.c))
+PYTHON_SRC := $(wildcard src/python/*.c)
+TOP_SRC := $(wildcard src/process/*.c) src/main.c
+CORE_OBJ := $(CORE_SRC:src/%.c=$(OUT)/%.o)
+PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
+TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
+UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all unit docs install bench-loop setup setup-test serve run test check help clean FORCE
+.DELETE_ON_ERROR:
+
+all: $(OUT)/cserve ## Build build/release/cserve (the default)
+
+# These targets must work before there is a Python to ask: they prepare it, then call make again.
+ifneq ($(filter-out clean help setup setup-test run test,$(or $(MAKECMDGOALS),all)),)
+include $(BUILD)/python.mk
+endif
+
+# Both are written only when they change, so that another PYTHON or other flags build anew what depends on them.
+$(BUILD)/python.mk: FORCE
+	@$(PYTHON) src/python/build_flags.py $@
+
+$(OUT)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMPILE) $(LINK) $(VERSION)' | cmp -s - $@ || echo '$(COMPILE) $(LINK) $(VERSION)' > $@
+
+$(OUT)/cserve: $(CORE_OBJ) $(PYTHON_OBJ) $(TOP_OBJ) $(BUILD)/python.mk $(PYTHON_LIBRARY)
+	$(Q:@=@echo "  LINK  $@";)$(COMPILE) -o $@ $(filter %.o,$^) $(LINK) $(PYTHON_LINK) -lpthread -ldl -lm -lrt
+
+$(OUT)/%.o: src/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(Q:@=@echo "  CC    $<";)$(COMPILE) $(EXTRA) -MMD -MP -c -o $@ $<
+
+$(PYTHON_OBJ): $(BUILD)/python.mk
+$(PYTHON_OBJ) $(OUT)/main.o: EXTRA = -DCSERVE_VERSION='"$(VERSION)"'
+$(PYTHON_OBJ): EXTRA += $(PYTHON_INCLUDE) \
+	$(foreach name,PYTHON_EXECUTABLE PYTHON_HOME PYTHON_LINKAGE,-D$(name)='"$($(name))"')
+$(OUT)/python/app.o: src/python/app.py
+
+$(OUT)/unit/%: tests/unit/%.c $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(Q:@=@echo "  CC    $<";)$(COMPILE) -Itests/unit -MMD -MP -o $@ $< $(CORE_OBJ) $(LINK) -lcmocka -lpthread
+
+unit: $(UNIT) ## Run the C unit tests (VARIANT=asan: with sanitizers)
+	@for t in $(UNIT); do echo "$$t"; $$t || exit 1; done
+
+# The name of the stamp says which interpreter made the environment: another one makes it anew.
+VENV_STAMP = $(VENV)/made-by$(subst /,-,$(PYTHON_EXECUTABLE))
+$(VENV_STAMP): tests/requirements.txt
+	$(PYTHON_EXECUTABLE) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+docs: $(OUT)/cserve ## Write docs/options.md from the option table
+	@mkdir -p docs
+	$(OUT)/cserve --help-markdown > docs/options.md
+
+bench-loop: $(OUT)/cserve ## Time a Python loop inside cserve against the interpreter's own executable
+	$(PYTHON_EXECUTABLE) tests/bench/loop.py $(OUT)/cserve $(PYTHON_EXECUTABLE)
+
+install: $(OUT)/cserve ## Install to PREFIX (/usr/local), below DESTDIR if set
+	install -D -m 755 $(OUT)/cserve $(DESTDIR)$(PREFIX)/bin/cserve
+	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve
+	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/cserve
+
+setup setup-test:
+	@PYTHON='$(PYTHON)' CC='$(CC)' sh .ci/setup $(subst setup-,,$(filter setup-test,$@))
+
+serve: $(OUT)/cserve
+	$(OUT)/cserve apps/hello.py
+
+run: setup ## Set up, build, and serve apps/hello.py on http://127.0.0.1:8888/hello
+	@$(MAKE) --no-print-directory serve
+
+# How the code is built does not depend on the variant.
+CHECK_asan := --ignore=tests/web/test_build.py
+
+check: $(VENV_STAMP) $(OUT)/cserve
+	$(VENV)/bin/python -m pytest --cserve $(OUT)/cserve $(CHECK_$(VARIANT)) tests
+
+test: setup-test ## Set up, build, and run every test, with and without sanitizers
+	@$(MAKE) --no-print-directory VARIANT=asan unit all
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory VARIANT=asan check
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+	@echo
+	@echo 'May be set: PYTHON (an interpreter, default python3), CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, BUILD (build),'
+	@echo 'VARIANT (release or asan), V=1 (show commands), CSERVE_PYTHON_LINK=shared in the environment.'
+
+clean: ## Remove what was built
+	rm -rf $(BUILD)
+
+include tests/fuzz/fuzz.mk
+-include $(CORE_OBJ:.o=.d) $(PYTHON_OBJ:.o=.d) $(TOP_OBJ:.o=.d) $(UNIT:=.d)
