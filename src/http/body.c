@@ -12,25 +12,25 @@
 #include "cserve/scan.h"
 
 enum chunk_state {
-    CHUNK_SIZE,         /* in the digits of a size */
-    EXT_NAME,           /* behind ';' */
-    EXT_NAMED,          /* in a name */
-    EXT_BEHIND_NAME,    /* in blanks behind it */
-    EXT_VALUE,          /* behind '=' */
-    EXT_TOKEN,          /* in a value without quotes */
-    EXT_QUOTED,         /* in a quoted string */
-    EXT_ESCAPED,        /* behind '\' in it */
-    EXT_CLOSED,         /* behind its closing quote */
-    EXT_BEHIND_VALUE,   /* in blanks behind a value */
+    CHUNK_SIZE,       /* in the digits of a size */
+    EXT_NAME,         /* behind ';' */
+    EXT_NAMED,        /* in a name */
+    EXT_BEHIND_NAME,  /* in blanks behind it */
+    EXT_VALUE,        /* behind '=' */
+    EXT_TOKEN,        /* in a value without quotes */
+    EXT_QUOTED,       /* in a quoted string */
+    EXT_ESCAPED,      /* behind '\' in it */
+    EXT_CLOSED,       /* behind its closing quote */
+    EXT_BEHIND_VALUE, /* in blanks behind a value */
     CHUNK_SIZE_LF,
     CHUNK_DATA,
     CHUNK_DATA_CR,
     CHUNK_DATA_LF,
-    TRAILER_START,      /* at the first byte of a line */
+    TRAILER_START, /* at the first byte of a line */
     TRAILER_NAME,
     TRAILER_VALUE,
     TRAILER_LF,
-    CHUNKED_LF,         /* at the very last byte */
+    CHUNKED_LF, /* at the very last byte */
 };
 
 enum { SIZE_DIGITS_MAX = 16, EXTENSIONS_MAX = 16384 };
@@ -103,7 +103,9 @@ static enum http_result read_size(struct http_body *body, char byte)
 }
 
 /* What a byte is to a chunk extension. */
-enum ext_class { IS_BAD, IS_OTHER, IS_TOKEN, IS_BLANK, IS_SEMICOLON, IS_EQUALS, IS_QUOTE, IS_BACKSLASH, IS_CR };
+enum ext_class {
+    IS_BAD, IS_OTHER, IS_TOKEN, IS_BLANK, IS_SEMICOLON, IS_EQUALS, IS_QUOTE, IS_BACKSLASH, IS_CR
+};
 
 static enum ext_class classify(char byte)
 {
@@ -127,7 +129,7 @@ static enum ext_class classify(char byte)
     return scan_is((unsigned char)byte, SCAN_VALUE) ? IS_OTHER : IS_BAD;
 }
 
-/* *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ), RFC 9112, 7.1.1. What is not here is bad. */
+/* *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ), RFC 9112, 7.1.1. The rest is bad. */
 static const uint8_t ext_next[CHUNK_SIZE_LF][IS_CR + 1] = {
     [EXT_NAME] = {[IS_BLANK] = EXT_NAME, [IS_TOKEN] = EXT_NAMED},
     [EXT_NAMED] = {[IS_TOKEN] = EXT_NAMED,

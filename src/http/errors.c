@@ -21,21 +21,25 @@ const struct http_error_info http_error_table[HTTP_ERROR_COUNT] = {
     [HTTP_BAD_CONNECT] = {501, "connect", "CONNECT asks for a tunnel, and this server is not a proxy."},
     [HTTP_BAD_VERSION] = {505, "bad-version",
                           "This server speaks HTTP/1.1 and HTTP/1.0: end the first line with HTTP/1.1"},
-    [HTTP_BAD_PREFACE] = {505, "http2-preface",
-                          "This port speaks HTTP/1.1, not HTTP/2: configure the client to use HTTP/1.1 here."},
-    [HTTP_BAD_TLS] = {400, "tls", "This port speaks plain HTTP, not TLS: use http:// instead of https:// here."},
+    [HTTP_BAD_PREFACE] =
+        {505, "http2-preface",
+         "This port speaks HTTP/1.1, not HTTP/2: configure the client to use HTTP/1.1 here."},
+    [HTTP_BAD_TLS] = {400, "tls",
+                      "This port speaks plain HTTP, not TLS: use http:// instead of https:// here."},
     [HTTP_BAD_LINE_END] = {400, "bad-line-end",
                            "Every line must end with CR LF, the two bytes 13 and 10, and neither may stand "
                            "alone. telnet sends both; with netcat use the option -C (or -c)."},
     [HTTP_BAD_FIELD_NAME] = {400, "bad-field-name",
                              "Each line behind the first one must be a name, a colon right behind it, and a "
                              "value, such as: Host: localhost"},
-    [HTTP_BAD_FIELD_VALUE] = {400, "bad-field-value", "The value of a header field holds a control character."},
+    [HTTP_BAD_FIELD_VALUE] = {400, "bad-field-value",
+                              "The value of a header field holds a control character."},
     [HTTP_BAD_FOLD] = {400, "folded-field",
                        "A header line begins with a space or a tab: a field must be written on one line."},
-    [HTTP_BAD_HOST_MISSING] = {400, "no-host",
-                               "A request in HTTP/1.1 must say which host it is for. Behind the first line type "
-                               "a line such as \"Host: localhost\", and then an empty line to end the request."},
+    [HTTP_BAD_HOST_MISSING] =
+        {400, "no-host",
+         "A request in HTTP/1.1 must say which host it is for. Behind the first line type "
+         "a line such as \"Host: localhost\", and then an empty line to end the request."},
     [HTTP_BAD_HOST_REPEATED] = {400, "repeated-host", "There must be one Host field, not several."},
     [HTTP_BAD_HOST] = {400, "bad-host",
                        "The Host field must be a name or an address, maybe with a port, such as: "
@@ -52,10 +56,12 @@ const struct http_error_info http_error_table[HTTP_ERROR_COUNT] = {
     [HTTP_BAD_CODING_VERSION] = {400, "coding-in-1.0",
                                  "HTTP/1.0 has no Transfer-Encoding: send Content-Length, or use HTTP/1.1."},
     [HTTP_BAD_EXPECT] = {417, "bad-expect", "The only expectation understood here is: Expect: 100-continue"},
-    [HTTP_LINE_TOO_LONG] = {414, "line-too-long", "The first line of the request is longer than allowed here."},
+    [HTTP_LINE_TOO_LONG] = {414, "line-too-long",
+                            "The first line of the request is longer than allowed here."},
     [HTTP_FIELD_TOO_LARGE] = {431, "field-too-large", "A header field is larger than allowed here."},
     [HTTP_TOO_MANY_FIELDS] = {431, "too-many-fields", "There are more header fields than allowed here."},
-    [HTTP_HEAD_TOO_LARGE] = {431, "head-too-large", "The header fields together are larger than allowed here."},
+    [HTTP_HEAD_TOO_LARGE] = {431, "head-too-large",
+                             "The header fields together are larger than allowed here."},
     [HTTP_BODY_TOO_LARGE] = {413, "body-too-large", "The content is larger than allowed here."},
     [HTTP_BAD_CHUNK_SIZE] = {400, "bad-chunk-size",
                              "A chunk must begin with its size, 1 to 16 hexadecimal digits, and CR LF."},

@@ -2,9 +2,9 @@
 /*
  * The parser of request heads.
  *
- * A head is read from left to right, and every decision depends on the bytes up to the one that decides, never
- * on how they arrived: where the bytes end inside a piece, head->position is left at the first one that was
- * not judged, and the next call goes on there. Runs of a class (a token, a value, the target) are never
+ * A head is read from left to right, and every decision depends on the bytes up to the one that decides,
+ * never on how they arrived: where the bytes end inside a piece, head->position is left at the first one that
+ * was not judged, and the next call goes on there. Runs of a class (a token, a value, the target) are never
  * scanned twice; only the version and a CR without what follows it are looked at again, ten bytes at most.
  *
  * No byte behind the limit of the whole head is ever looked at, and the limits of a line are
@@ -31,9 +31,9 @@ void http_head_init(struct http_head *head, const struct http_limits *limits, st
 }
 
 /*
- * The reading functions share a convention: `p` is where to read in [buf, end), and the result is where to go on,
- * or NULL to stop. After a stop, head->error says whether the head is refused, and head->size whether it is
- * complete; if neither, more bytes are needed, and position and state tell where to resume.
+ * The reading functions share a convention: `p` is where to read in [buf, end), and the result is where to go
+ * on, or NULL to stop. After a stop, head->error says whether the head is refused, and head->size whether it
+ * is complete; if neither, more bytes are needed, and position and state tell where to resume.
  */
 
 static const char *refuse(struct http_head *head, enum http_error error)
@@ -58,7 +58,7 @@ static const char *skip_empty_lines(struct http_head *head, const char *buf, con
         if (p[1] != '\n')
             return refuse(head, HTTP_BAD_LINE_END);
         p += 2;
-        if (p - buf > 2 * EMPTY_LINES_MAX)
+        if ((p - buf) / 2 > EMPTY_LINES_MAX)
             return refuse(head, HTTP_BAD_LINE);
     }
     if (p == end || (*p == '\x16' && end - p < 2))

@@ -3,8 +3,8 @@
  * Finding the end of a token, a value or a target.
  *
  * Three kinds that give the same results: byte by byte through scan_table; 16 bytes at a time (SSE4.2);
- * 32 bytes at a time (AVX2). The wide ones load only what lies in the range: a rest that is shorter than a load
- * is loaded as two halves that overlap. All kinds are compiled into every x86-64 build, whatever the
+ * 32 bytes at a time (AVX2). The wide ones load only what lies in the range: a rest that is shorter than a
+ * load is loaded as two halves that overlap. All kinds are compiled into every x86-64 build, whatever the
  * machine that builds; scan_init chooses by the processor that runs.
  */
 #include "cserve/scan.h"
@@ -71,8 +71,8 @@ static const struct scan_functions portable = {token_portable, value_portable, t
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define SSE42 __attribute__((target("sse4.2")))
-#define AVX2 __attribute__((target("avx2")))
+#define SSE42  __attribute__((target("sse4.2")))
+#define AVX2   __attribute__((target("avx2")))
 #define INLINE static inline __attribute__((always_inline))
 
 /*
@@ -141,7 +141,8 @@ typedef uint32_t not_of_class16(__m128i bytes);
 typedef uint32_t not_of_class32(__m256i bytes);
 
 /* The last bytes of a range, fewer than 16. */
-SSE42 INLINE const char *scan_rest(const char *p, const char *end, not_of_class16 *bad16, enum scan_class class)
+SSE42 INLINE const char *scan_rest(const char *p, const char *end, not_of_class16 *bad16,
+                                   enum scan_class class)
 {
     ptrdiff_t len = end - p;
     if (len < 8)

@@ -188,11 +188,19 @@ void http_authority_split(struct str authority, struct str *host, struct str *po
                                       : rest_from(authority, host_len + 1);
 }
 
-/* *DIGIT, and a number that a port can be. */
+/* Digits, none to five, and a number that a port can be. */
 static bool is_port(struct str s)
 {
-    uint64_t number;
-    return s.len == 0 || str_to_u64(s, UINT16_MAX, &number) == 0;
+    unsigned number = 0;
+    if (s.len > 5)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)s.ptr[i] - '0';
+        if (digit > 9)
+            return false;
+        number = 10 * number + digit;
+    }
+    return number <= UINT16_MAX;
 }
 
 /* Length of the reg-name of RFC 3986 that `s` begins with. IPv4 addresses are such names too. */
@@ -215,7 +223,8 @@ bool http_authority_valid(struct str s)
     if (s.len > 0 && s.ptr[0] == '[') {
         struct str host, port;
         http_authority_split(s, &host, &port);
-        return host.ptr[host.len - 1] == ']' && is_ipv6(str_make(host.ptr + 1, host.len - 2)) && is_port(port);
+        return host.ptr[host.len - 1] == ']' && is_ipv6(str_make(host.ptr + 1, host.len - 2)) &&
+               is_port(port);
     }
     size_t host_len = reg_name_len(s);
     if (host_len == s.len)

@@ -17,7 +17,8 @@ static inline char *guard_end(void)
 {
     static char *end;
     if (end == NULL) {
-        char *start = mmap(NULL, GUARD_SIZE + GUARD_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *start =
+            mmap(NULL, GUARD_SIZE + GUARD_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         assert(start != MAP_FAILED);
         end = start + GUARD_SIZE;
         int failed = mprotect(end, GUARD_PAGE, PROT_NONE);

@@ -143,12 +143,9 @@ static void consuming_moves_the_rest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_are_appended_in_order),
-        cmocka_unit_test(growing_keeps_what_is_there),
-        cmocka_unit_test(room_is_what_was_asked_for),
-        cmocka_unit_test(numbers_of_every_length),
-        cmocka_unit_test(printf_of_any_size),
-        cmocka_unit_test(S7_escaped_text_is_appended),
+        cmocka_unit_test(bytes_are_appended_in_order), cmocka_unit_test(growing_keeps_what_is_there),
+        cmocka_unit_test(room_is_what_was_asked_for),  cmocka_unit_test(numbers_of_every_length),
+        cmocka_unit_test(printf_of_any_size),          cmocka_unit_test(S7_escaped_text_is_appended),
         cmocka_unit_test(consuming_moves_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

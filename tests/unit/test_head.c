@@ -16,7 +16,8 @@
 enum { FIELDS = 1000 };
 
 static struct http_field fields[FIELDS];
-static const struct http_limits limits = {.line = 8190, .fields = 100, .field_size = 8190, .head = 65536, .body = 1 << 20};
+static const struct http_limits limits = {
+    .line = 8190, .fields = 100, .field_size = 8190, .head = 65536, .body = 1 << 20};
 
 /* What a parse came to, in values that can be compared after the buffer moved. */
 struct outcome {
@@ -45,7 +46,8 @@ static long offset_in(struct str view, struct str target)
     return view.ptr - target.ptr;
 }
 
-static void assert_same_view(struct str a, const struct http_head *of_a, struct str b, const struct http_head *of_b)
+static void assert_same_view(struct str a, const struct http_head *of_a, struct str b,
+                             const struct http_head *of_b)
 {
     assert_int_equal(a.len, b.len);
     assert_int_equal(offset_in(a, of_a->target), offset_in(b, of_b->target));
@@ -178,10 +180,11 @@ static void check_examples(const struct example *examples, size_t count)
 #define CHECK(examples) check_examples(examples, sizeof(examples) / sizeof(examples)[0])
 
 /* A request that is fine but for the field line(s) given. */
-#define WITH(lines) STR("GET / HTTP/1.1\r\nHost: h\r\n" lines "\r\n\r\n")
+#define WITH(lines)   STR("GET / HTTP/1.1\r\nHost: h\r\n" lines "\r\n\r\n")
 #define WITH10(lines) STR("GET / HTTP/1.0\r\n" lines "\r\n\r\n")
 
-static void assert_field(const struct outcome *o, const char *text, unsigned i, const char *name, const char *value)
+static void assert_field(const struct outcome *o, const char *text, unsigned i, const char *name,
+                         const char *value)
 {
     const struct http_field *f = &o->fields[i];
     assert_int_equal(f->name_len, strlen(name));
@@ -235,20 +238,13 @@ static void a_browser_is_understood(void **state)
 static void F1_names_are_tokens_before_a_colon(void **state)
 {
     const struct example examples[] = {
-        {WITH("!#$%&'*+-.^_`|~09AZaz: v"), HTTP_OK},
-        {WITH("Name : v"), HTTP_BAD_FIELD_NAME},
-        {WITH("Name\t: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("Na me: v"), HTTP_BAD_FIELD_NAME},
-        {WITH(": v"), HTTP_BAD_FIELD_NAME},
-        {WITH("Name"), HTTP_BAD_FIELD_NAME},
-        {WITH("Name\0: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("\0: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("Na(me: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("N\xc3\xa4me: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("\"Name\": v"), HTTP_BAD_FIELD_NAME},
-        {WITH("Na/me: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("Name;a: v"), HTTP_BAD_FIELD_NAME},
-        {WITH("{Name}: v"), HTTP_BAD_FIELD_NAME},
+        {WITH("!#$%&'*+-.^_`|~09AZaz: v"), HTTP_OK}, {WITH("Name : v"), HTTP_BAD_FIELD_NAME},
+        {WITH("Name\t: v"), HTTP_BAD_FIELD_NAME},    {WITH("Na me: v"), HTTP_BAD_FIELD_NAME},
+        {WITH(": v"), HTTP_BAD_FIELD_NAME},          {WITH("Name"), HTTP_BAD_FIELD_NAME},
+        {WITH("Name\0: v"), HTTP_BAD_FIELD_NAME},    {WITH("\0: v"), HTTP_BAD_FIELD_NAME},
+        {WITH("Na(me: v"), HTTP_BAD_FIELD_NAME},     {WITH("N\xc3\xa4me: v"), HTTP_BAD_FIELD_NAME},
+        {WITH("\"Name\": v"), HTTP_BAD_FIELD_NAME},  {WITH("Na/me: v"), HTTP_BAD_FIELD_NAME},
+        {WITH("Name;a: v"), HTTP_BAD_FIELD_NAME},    {WITH("{Name}: v"), HTTP_BAD_FIELD_NAME},
         {WITH("Na\x7fme: v"), HTTP_BAD_FIELD_NAME},
     };
     (void)state;
@@ -283,7 +279,8 @@ static void F1_every_byte_in_a_value(void **state)
         if (good)
             assert_int_equal(o.fields[1].value_len, 3);
         else
-            assert_int_equal(o.head.error, byte == '\r' || byte == '\n' ? HTTP_BAD_LINE_END : HTTP_BAD_FIELD_VALUE);
+            assert_int_equal(o.head.error,
+                             byte == '\r' || byte == '\n' ? HTTP_BAD_LINE_END : HTTP_BAD_FIELD_VALUE);
     }
 }
 
@@ -551,8 +548,12 @@ static void F7_transfer_encoding_is_one_chunked(void **state)
         {WITH("Transfer-Encoding: chunked,"), HTTP_BAD_CODING},
         {WITH("Transfer-Encoding: ,chunked"), HTTP_BAD_CODING},
         {WITH("Transfer-Encoding:"), HTTP_BAD_CODING},
-        {WITH("Transfer-Encoding: \xa0""chunked"), HTTP_BAD_CODING},
-        {WITH("Transfer-Encoding: \x0b""chunked"), HTTP_BAD_FIELD_VALUE},
+        {WITH("Transfer-Encoding: \xa0"
+              "chunked"),
+         HTTP_BAD_CODING},
+        {WITH("Transfer-Encoding: \x0b"
+              "chunked"),
+         HTTP_BAD_FIELD_VALUE},
         {WITH("Transfer-Encoding: chunked\r\nContent-Length: 5"), HTTP_BAD_FRAMING},
         {WITH("Content-Length: 5\r\nTransfer-Encoding: chunked"), HTTP_BAD_FRAMING},
         {WITH("Content-Length: 0\r\nTransfer-Encoding: chunked"), HTTP_BAD_FRAMING},
@@ -573,7 +574,9 @@ static void F7_lookalikes_frame_nothing(void **state)
     static struct outcome o;
 
     (void)state;
-    parse(&o, WITH("Transfer_Encoding: chunked\r\nContent_Length: 5\r\nTransfer-Encoding-: x\r\nContent-Lengt: 1"));
+    parse(
+        &o,
+        WITH("Transfer_Encoding: chunked\r\nContent_Length: 5\r\nTransfer-Encoding-: x\r\nContent-Lengt: 1"));
     assert_int_equal(o.result, HTTP_DONE);
     assert_false(o.head.chunked);
     assert_int_equal(o.head.content_length, -1);
@@ -644,7 +647,8 @@ static void F14_other_protocols_are_recognised(void **state)
         {STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP_BAD_PREFACE},
         {STR("PRI * HTTP/1.1\r\nHost: h\r\n\r\n"), HTTP_BAD_TARGET},
         {STR("GET * HTTP/2.0\r\n\r\n"), HTTP_BAD_VERSION},
-        {WITH("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"), HTTP_OK},
+        {WITH("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"),
+         HTTP_OK},
     };
     (void)state;
     CHECK(examples);
@@ -757,7 +761,8 @@ static void H7_long_lines_are_refused_before_they_end(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         b.len = 0;
         buf_append(&b, cases[i].start, strlen(cases[i].start));
-        size_t line = strrchr(cases[i].start, '\n') ? (size_t)(strrchr(cases[i].start, '\n') + 1 - cases[i].start) : 0;
+        size_t line =
+            strrchr(cases[i].start, '\n') ? (size_t)(strrchr(cases[i].start, '\n') + 1 - cases[i].start) : 0;
         pad(&b, cases[i].filler, 101 - (b.len - line));
         assert_outcome(&b, &tight, cases[i].error);
         /* One byte less is not refused yet. */
@@ -853,7 +858,8 @@ static void S3_endless_heads_are_refused(void **state)
 static void S13_names_and_values_of_awkward_sizes(void **state)
 {
     static const size_t sizes[] = {1, 15, 16, 31, 32, 33, 254, 255, 256, 257, 65534, 65535, 65536, 65537};
-    static const struct http_limits wide = {.line = 1 << 20, .fields = 10, .field_size = 1 << 20, .head = 1 << 20};
+    static const struct http_limits wide = {
+        .line = 1 << 20, .fields = 10, .field_size = 1 << 20, .head = 1 << 20};
     static struct outcome o;
     struct buf b;
 
@@ -935,7 +941,8 @@ static void views_follow_the_buffer(void **state)
     assert_ptr_equal(head.uri.query.ptr, copy + 15);
 
     http_head_init(&head, &limits, fields);
-    assert_int_equal(parse_prefix(&head, str_make(short_text, sizeof short_text - 1), sizeof short_text - 1), HTTP_DONE);
+    assert_int_equal(parse_prefix(&head, str_make(short_text, sizeof short_text - 1), sizeof short_text - 1),
+                     HTTP_DONE);
     memcpy(copy, short_text, sizeof short_text);
     http_head_rebase(&head, copy);
     assert_ptr_equal(head.uri.authority.ptr, copy + 11);
@@ -945,7 +952,8 @@ static void views_follow_the_buffer(void **state)
 
 static void random_heads_parse_the_same_at_every_split(void **state)
 {
-    static const char alphabet[] = "GET / HTTP/1.1\r\n\r\n:\r\nHost: h\r\nContent-Length: 1\r\n\t \0\x7f\xff#*";
+    static const char alphabet[] =
+        "GET / HTTP/1.1\r\n\r\n:\r\nHost: h\r\nContent-Length: 1\r\n\t \0\x7f\xff#*";
     static struct outcome o;
 
     (void)state;
@@ -962,7 +970,9 @@ static void random_heads_parse_the_same_at_every_split(void **state)
 static void H5_what_is_behind_a_head_changes_nothing(void **state)
 {
     static const char head[] = "GET /first HTTP/1.1\r\nHost: h\r\n\r\n";
-    static const char *const behind[] = {"GET", "\r\n\r\n", "\n", " fold", ":", "\x16\x03", "G\xff\x01 bad\r"};
+    static const char *const behind[] = {
+        "GET", "\r\n\r\n", "\n", " fold", ":", "\x16\x03", "G\xff\x01 bad\r",
+    };
     static struct outcome o;
 
     (void)state;
@@ -1009,7 +1019,8 @@ static void no_other_field_is_found(void **state)
             !scan_is((unsigned char)text[2], SCAN_TOKEN))
             continue;
         enum http_field_id id = http_field_lookup(str_make(text, 3));
-        assert_int_equal(id != HTTP_FIELD_OTHER, str_equal_nocase(str_make(text, 3), http_field_table[id].name));
+        assert_int_equal(id != HTTP_FIELD_OTHER,
+                         str_equal_nocase(str_make(text, 3), http_field_table[id].name));
     }
 }
 

@@ -58,7 +58,8 @@ static void running_out_of_memory_aborts(void **state)
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     /* A sanitizer reports and exits by itself. */
-    assert_true(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 2));
+    assert_true(WIFSIGNALED(status) ||
+                (WIFEXITED(status) && WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 2));
 }
 
 static void a_pool_gives_back_the_last_block_first(void **state)

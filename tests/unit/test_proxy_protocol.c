@@ -39,11 +39,7 @@ static void assert_address(const struct address *a, const char *expected)
 
 static enum proxy_result parse(struct proxy_header *header, const char *bytes, size_t len)
 {
-    struct guard guard = guard_make(bytes, len);
-    enum proxy_result result = proxy_header_parse(header, guard.data, len);
-
-    guard_free(&guard);
-    return result;
+    return proxy_header_parse(header, guard_place(str_make(bytes, len)), len);
 }
 
 static void version_1_lines(void **state)

@@ -6,7 +6,7 @@
 #include "cserve/response.h"
 #include "guard.h"
 
-#define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
+#define DATE      "Sun, 06 Nov 1994 08:49:37 GMT"
 #define DATE_LINE "Date: " DATE "\r\n"
 
 static struct str text(const char *s)
@@ -26,8 +26,8 @@ static void assert_written(const struct buf *out, const char *expected)
 }
 
 /* A head of a status, at most two fields and what the server adds, in `out`. */
-static void write_head(struct http_response *r, struct buf *out, const char *status, const char *const fields[4],
-                       const struct http_response_context *with)
+static void write_head(struct http_response *r, struct buf *out, const char *status,
+                       const char *const fields[4], const struct http_response_context *with)
 {
     out->len = 0;
     http_response_init(r, out);
@@ -91,9 +91,9 @@ static void W27_status_is_three_digits_and_a_reason(void **state)
 {
     static const char *const good[] = {"200 OK", "204 ", "404 Not  Found", "999 x", "299 caf\xe9", "200  "};
     static const char *const bad[] = {
-        "",        "200",   "20 OK", "2000 OK", "200OK",   " 200 OK", "+20 OK", "2x0 OK",   "200\tOK",   "100 Continue",
-        "199 x",   "099 x", "000 x", "OK",      "200 a\r", "200 a\n", "200 \r\nX: y", "200 a\x7f", "200 a\tb", "-20 OK",
-        "200 \x1b", ("\xb2" "00 OK"),
+        "", "200", "20 OK", "2000 OK", "200OK", " 200 OK", "+20 OK", "2x0 OK", "200\tOK", "100 Continue",
+        "199 x", "099 x", "000 x", "OK", "200 a\r", "200 a\n", "200 \r\nX: y", "200 a\x7f", "200 a\tb",
+        "-20 OK", "200 \x1b", ("\xb2" "00 OK"),
     };
     struct http_response r;
     struct buf out;
@@ -141,14 +141,17 @@ static void S6_no_control_gets_into_a_field(void **state)
             value[len / 2] = '0';
         }
     }
-    assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), STR("5\r\n")), HTTP_FIELD_BAD_VALUE);
+    assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), STR("5\r\n")),
+                     HTTP_FIELD_BAD_VALUE);
     assert_int_equal(http_response_field(&r, &out, STR("Upgrade"), STR("a\nb")), HTTP_FIELD_BAD_VALUE);
     buf_release(&out);
 }
 
 static void W27_names_are_tokens(void **state)
 {
-    static const char *const bad[] = {"", " X", "X ", "X:", "X: y", "X\r", "X\n", "X\nY", "X Y", "\xe9", "(", "X/Y", "\x7f"};
+    static const char *const bad[] = {
+        "", " X", "X ", "X:", "X: y", "X\r", "X\n", "X\nY", "X Y", "\xe9", "(", "X/Y", "\x7f",
+    };
     struct http_response r;
     struct buf out;
 
@@ -171,9 +174,12 @@ static void W28_hop_by_hop_fields_are_dropped(void **state)
     static const char *const dropped[][2] = {
         {"Keep-Alive", "timeout=5"}, {"proxy-connection", "close"}, {"TE", "trailers"}, {"Trailer", "X"},
         {"Transfer-Encoding", "chunked"}, {"transfer-encoding", "identity"}, {"UPGRADE", "h2c"},
-        {"Connection", "keep-alive"}, {"Connection", ""}, {"Connection", "closed, not-close"}, {"Connection", "upgrade"},
+        {"Connection", "keep-alive"}, {"Connection", ""}, {"Connection", "closed, not-close"},
+        {"Connection", "upgrade"},
     };
-    static const char *const kept[] = {"Proxy-Authenticate", "Proxy-Authorization", "Trailers", "X-Upgrade", "Allow"};
+    static const char *const kept[] = {
+        "Proxy-Authenticate", "Proxy-Authorization", "Trailers", "X-Upgrade", "Allow",
+    };
     struct http_response r;
     struct buf out;
 
@@ -181,7 +187,8 @@ static void W28_hop_by_hop_fields_are_dropped(void **state)
     buf_init(&out);
     http_response_init(&r, &out);
     for (size_t i = 0; i < sizeof dropped / sizeof dropped[0]; i++) {
-        assert_int_equal(http_response_field(&r, &out, text(dropped[i][0]), text(dropped[i][1])), HTTP_FIELD_DROPPED);
+        assert_int_equal(http_response_field(&r, &out, text(dropped[i][0]), text(dropped[i][1])),
+                         HTTP_FIELD_DROPPED);
         assert_int_equal(out.len, 0);
         assert_false(r.close);
     }
@@ -192,7 +199,9 @@ static void W28_hop_by_hop_fields_are_dropped(void **state)
 
 static void W28_close_of_the_application_is_honoured(void **state)
 {
-    static const char *const values[] = {"close", "Close", "CLOSE ", "keep-alive, close", "x,\tclose ,y", ",close"};
+    static const char *const values[] = {
+        "close", "Close", "CLOSE ", "keep-alive, close", "x,\tclose ,y", ",close",
+    };
     struct http_response r;
     struct buf out;
 
@@ -202,14 +211,17 @@ static void W28_close_of_the_application_is_honoured(void **state)
         struct http_response_context with = context(1, 0);
         write_head(&r, &out, "200 OK", (const char *const[4]){"Connection", values[i]}, &with);
         assert_true(r.close);
-        assert_written(&out, "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 0\r\nConnection: close\r\n\r\n");
+        assert_written(&out,
+                       "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 0\r\nConnection: close\r\n\r\n");
     }
     buf_release(&out);
 }
 
 static void W34_content_length_of_the_application(void **state)
 {
-    static const char *const bad[] = {"", " ", "-1", "+1", "1.0", "0x1", "1,1", "1 1", "9223372036854775808", "x", "\xb2"};
+    static const char *const bad[] = {
+        "", " ", "-1", "+1", "1.0", "0x1", "1,1", "1 1", "9223372036854775808", "x", "\xb2",
+    };
     struct http_response r;
     struct buf out;
 
@@ -217,7 +229,8 @@ static void W34_content_length_of_the_application(void **state)
     buf_init(&out);
     http_response_init(&r, &out);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), text(bad[i])), HTTP_FIELD_BAD_LENGTH);
+        assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), text(bad[i])),
+                         HTTP_FIELD_BAD_LENGTH);
         assert_int_equal(r.content_length, -1);
     }
     assert_int_equal(http_response_field(&r, &out, STR("content-LENGTH"), STR(" 5\t")), HTTP_FIELD_TAKEN);
@@ -225,6 +238,9 @@ static void W34_content_length_of_the_application(void **state)
     assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), STR("05")), HTTP_FIELD_TAKEN);
     assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), STR("6")), HTTP_FIELD_BAD_LENGTH);
     assert_int_equal(r.content_length, 5);
+    http_response_rewind(&r, &out);
+    assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), STR("0")), HTTP_FIELD_TAKEN);
+    assert_int_equal(http_response_field(&r, &out, STR("Content-Length"), STR("5")), HTTP_FIELD_BAD_LENGTH);
     assert_int_equal(out.len, 0);
     buf_release(&out);
 }
@@ -247,12 +263,16 @@ static void W33_W35_W36_framing(void **state)
         {false, 1, "200 OK", NULL, 7, HTTP_FRAMING_LENGTH, "Content-Length: 7\r\n", false},
         {false, 1, "200 OK", NULL, 0, HTTP_FRAMING_LENGTH, "Content-Length: 0\r\n", false},
         {false, 1, "200 OK", NULL, -1, HTTP_FRAMING_CHUNKED, "Transfer-Encoding: chunked\r\n", false},
-        {false, 1, "200 OK", "9223372036854775807", -1, HTTP_FRAMING_LENGTH, "Content-Length: 9223372036854775807\r\n", false},
+        {false, 1, "200 OK", "9223372036854775807", -1, HTTP_FRAMING_LENGTH,
+         "Content-Length: 9223372036854775807\r\n", false},
         {false, 0, "200 OK", NULL, -1, HTTP_FRAMING_CLOSE, "Connection: close\r\n", true},
-        {false, 0, "200 OK", "5", -1, HTTP_FRAMING_LENGTH, "Content-Length: 5\r\nConnection: keep-alive\r\n", false},
-        {false, 0, "200 OK", NULL, 3, HTTP_FRAMING_LENGTH, "Content-Length: 3\r\nConnection: keep-alive\r\n", false},
+        {false, 0, "200 OK", "5", -1, HTTP_FRAMING_LENGTH, "Content-Length: 5\r\nConnection: keep-alive\r\n",
+         false},
+        {false, 0, "200 OK", NULL, 3, HTTP_FRAMING_LENGTH, "Content-Length: 3\r\nConnection: keep-alive\r\n",
+         false},
         {true, 1, "200 OK", "5", -1, HTTP_FRAMING_NONE, "Content-Length: 5\r\n", false},
         {true, 1, "200 OK", "5", 0, HTTP_FRAMING_NONE, "Content-Length: 5\r\n", false},
+        {true, 1, "200 OK", "0", 7, HTTP_FRAMING_NONE, "Content-Length: 0\r\n", false},
         {true, 1, "200 OK", NULL, 7, HTTP_FRAMING_NONE, "Content-Length: 7\r\n", false},
         {true, 1, "200 OK", NULL, 0, HTTP_FRAMING_NONE, "", false},
         {true, 1, "200 OK", NULL, -1, HTTP_FRAMING_NONE, "", false},
@@ -280,7 +300,8 @@ static void W33_W35_W36_framing(void **state)
 
         with.head_request = cases[i].head_request;
         write_head(&r, &out, cases[i].status, fields, &with);
-        snprintf(expected, sizeof expected, "HTTP/1.1 %s\r\n" DATE_LINE "%s\r\n", cases[i].status, cases[i].line);
+        snprintf(expected, sizeof expected, "HTTP/1.1 %s\r\n" DATE_LINE "%s\r\n", cases[i].status,
+                 cases[i].line);
         assert_written(&out, expected);
         assert_int_equal(r.framing, cases[i].framing);
         assert_int_equal(r.close, cases[i].close);
@@ -303,7 +324,8 @@ static void H4_closing_is_said_whoever_wants_it(void **state)
         struct http_response_context with = context(minor, 0);
         with.close = true;
         write_head(&r, &out, "200 OK", (const char *const[4]){NULL}, &with);
-        assert_written(&out, "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 0\r\nConnection: close\r\n\r\n");
+        assert_written(&out,
+                       "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 0\r\nConnection: close\r\n\r\n");
         assert_true(r.close);
     }
     buf_release(&out);
@@ -326,6 +348,42 @@ static void H1_date_and_server_of_the_application_win(void **state)
     buf_release(&out);
 }
 
+/* A buffer with `used` bytes, and as much room behind them as buf_grow leaves. */
+static void begin_with(struct buf *out, size_t used)
+{
+    buf_init(out);
+    memset(buf_room(out, used), 'x', used);
+    out->len = used;
+}
+
+static void every_part_asks_for_enough_room(void **state)
+{
+    struct http_response_context with = context(1, INT64_MAX);
+    struct http_response r;
+    struct buf out;
+
+    (void)state;
+    with.close = true;
+    with.server = STR("cserve");
+    for (size_t used = 1; used < 1100; used++) {
+        begin_with(&out, used);
+        http_response_init(&r, &out);
+        http_response_status(&r, &out, STR("200 OK"));
+        assert_true(out.len <= out.cap);
+        http_response_field(&r, &out, STR("Name"), STR("value"));
+        assert_true(out.len <= out.cap);
+        http_response_end(&r, &out, &with);
+        assert_true(out.len <= out.cap);
+        assert_memory_equal(out.data + out.len - 4, "\r\n\r\n", 4);
+        buf_release(&out);
+
+        begin_with(&out, used);
+        http_chunk_begin(&out, SIZE_MAX);
+        assert_true(out.len <= out.cap);
+        buf_release(&out);
+    }
+}
+
 static void heads_of_any_size_fit(void **state)
 {
     struct http_response r;
@@ -335,13 +393,12 @@ static void heads_of_any_size_fit(void **state)
     (void)state;
     memset(value, 'v', sizeof value);
     for (size_t len = 0; len < sizeof value; len = 2 * len + 1) {
-        struct http_response_context with = context(1, INT64_MAX);
-        with.close = true;
+        struct http_response_context with = context(1, 0);
         with.server = str_make(value, len);
-        buf_init(&out); /* anew, so that a room that is too small is an overflow */
+        buf_init(&out);
         http_response_init(&r, &out);
         http_response_status(&r, &out, STR("200 OK"));
-        http_response_field(&r, &out, STR("X"), str_make(value, len));
+        assert_int_equal(http_response_field(&r, &out, STR("X"), str_make(value, len)), HTTP_FIELD_ADDED);
         http_response_end(&r, &out, &with);
         assert_true(out.len <= out.cap);
         assert_memory_equal(out.data + out.len - 4, "\r\n\r\n", 4);
@@ -364,8 +421,9 @@ static void H2_chunks_are_framed(void **state)
     http_chunk_end(&out);
     http_chunk_begin(&out, 16);
     http_chunk_last(&out);
-    assert_written(&out, sizeof(size_t) == 8 ? "5\r\nhello\r\n1a2b3c\r\n\r\nffffffffffffffff\r\n\r\n10\r\n0\r\n\r\n"
-                                             : "5\r\nhello\r\n1a2b3c\r\n\r\nffffffff\r\n\r\n10\r\n0\r\n\r\n");
+    assert_written(&out, sizeof(size_t) == 8
+                             ? "5\r\nhello\r\n1a2b3c\r\n\r\nffffffffffffffff\r\n\r\n10\r\n0\r\n\r\n"
+                             : "5\r\nhello\r\n1a2b3c\r\n\r\nffffffff\r\n\r\n10\r\n0\r\n\r\n");
     buf_release(&out);
 }
 
@@ -414,6 +472,7 @@ int main(void)
         cmocka_unit_test(W33_W35_W36_framing),
         cmocka_unit_test(H4_closing_is_said_whoever_wants_it),
         cmocka_unit_test(H1_date_and_server_of_the_application_win),
+        cmocka_unit_test(every_part_asks_for_enough_room),
         cmocka_unit_test(heads_of_any_size_fit),
         cmocka_unit_test(H2_chunks_are_framed),
         cmocka_unit_test(statuses_have_reasons),

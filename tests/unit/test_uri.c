@@ -55,12 +55,11 @@ static void F4_targets_of_the_three_forms(void **state)
 static void F4_other_targets_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "",          "a",           "a/b",         "**",           "*/",         "*?",         "?q",
-        "host:80",   "http:",       "http:/",      "http://",      "http:///x",  "http://?q",  "http:/x",
-        "ftp://h/",  "httpx://h/",  "://h/",       "ws://h/",      "javascript:alert(1)",
+        "", "a", "a/b", "**", "*/", "*?", "?q", "host:80", "http:", "http:/", "http://", "http:///x",
+        "http://?q", "http:/x", "ftp://h/", "httpx://h/", "://h/", "ws://h/", "javascript:alert(1)",
         "http://u@h/", "http://u:p@h/", "http://h:x/", "http://:80/", "http://h:80:80/", "http://[::1/",
-        "http://h[/", "http://[::1]x/", "http://%zz/", "/a#b", "/#", "#",  "http://h/#f", "/a b", "/a\tb",
-        "/a\x7f",    "/\xc3\xa9",   "/\x01",       "http://h\\/",
+        "http://h[/", "http://[::1]x/", "http://%zz/", "/a#b", "/#", "#", "http://h/#f", "/a b", "/a\tb",
+        "/a\x7f", "/\xc3\xa9", "/\x01", "http://h\\/",
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -86,11 +85,11 @@ static void F4_every_byte_of_a_target(void **state)
 static void F5_authorities_that_are_valid(void **state)
 {
     static const char *const good[] = {
-        "",           "a",           "localhost",     "localhost:8888", "example.com:",   "127.0.0.1",
-        "127.0.0.1:65535", "a:0",    "a:00080",       "a_b-c.d~e",      "xn--bcher-kva",  "a%C3%a9",
-        "!$&'()*+,;=", "[::]",       "[::1]",         "[::1]:80",       "[::1]:",         "[1:2:3:4:5:6:7:8]",
-        "[1::8]",     "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]", "[fe80::ABCD]", "[::ffff:1.2.3.4]",
-        "[1:2:3:4:5:6:1.2.3.4]", "[1:2:3:4:5::1.2.3.4]", "[::0.0.0.0]", "[0000::ffff]", "1.2.3", "999.1.1.1",
+        "", "a", "localhost", "localhost:8888", "example.com:", "127.0.0.1", "127.0.0.1:65535", "a:0",
+        "a:00080", "a_b-c.d~e", "xn--bcher-kva", "a%C3%a9", "a%00", "!$&'()*+,;=", "[::]", "[::1]",
+        "[::1]:80", "[::1]:", "[1:2:3:4:5:6:7:8]", "[1::8]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]",
+        "[fe80::ABCD]", "[::ffff:1.2.3.4]", "[1:2:3:4:5:6:1.2.3.4]", "[1:2:3:4:5::1.2.3.4]", "[::0.0.0.0]",
+        "[::255.199.90.9]", "[0000::ffff]", "1.2.3", "999.1.1.1",
     };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -102,16 +101,15 @@ static void F5_authorities_that_are_valid(void **state)
 static void F5_authorities_that_are_not(void **state)
 {
     static const char *const bad[] = {
-        ":",         ":80",       "a:b",        "a:80:80",    "a:65536",   "a:-1",     "a:+1",       "a: 80",
-        "a b",       " a",        "a ",         "a/b",        "a?b",       "a#b",      "u@h",        "a\\b",
-        "a\"b",      "<a>",       "a%",         "a%4",        "a%zz",      "a|b",      "a^b",        "{a}",
-        "\xc3\xa9",  "a\tb",      "a\x7f",      "[",          "]",         "[]",       "[:]",        "[:::]",
-        "[::1",      "::1",       "[::1]80",    "[::1]:a",    "[::1]:65536", "[::1]:80:80", "x[::1]", "[::1]x",
-        "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4:5:6:7:8::]", "[::1:2:3:4:5:6:7:8]", "[1::2::3]",
-        "[12345::]", "[g::]",     "[1:]",       "[:1]",       "[1::2:]",   "[fe80::1%eth0]", "[fe80::1%25eth0]",
-        "[v1.a]",    "[1.2.3.4]", "[::1.2.3]",  "[::1.2.3.256]", "[::1.2.3.04]", "[::1.2.3.4.5]", "[::1.2.3.4:1]",
-        "[1:2:3:4:5:6:7:1.2.3.4]", "[1:2:3:4:5:6::1.2.3.4]", "[1:2:3:4:5:1.2.3.4]", "[::1.2.3.]", "[::.1.2.3]",
-        "[[::1]]",   "[::1]]",    "[::1]:[",
+        ":", ":80", "a:b", "a:80:80", "a:65536", "a:99999", "a:000080", "a:65535:", "a:-1", "a:+1",
+        "a: 80", "a b", " a", "a ", "a/b", "a?b", "a#b", "u@h", "a\\b", "a\"b", "<a>", "a%", "a%4", "a%zz",
+        "a|b", "a^b", "{a}", "\xc3\xa9", "a\tb", "a\x7f", "[", "]", "[]", "[:]", "[:::]", "[::1", "::1",
+        "[::1]80", "[::1]:a", "[::1]:65536", "[::1]:80:80", "x[::1]", "[::1]x", "[1:2:3:4:5:6:7]",
+        "[1:2:3:4:5:6:7:8:9]", "[1:2:3:4:5:6:7:8::]", "[::1:2:3:4:5:6:7:8]", "[1::2::3]", "[12345::]",
+        "[g::]", "[1:]", "[:1]", "[1::2:]", "[fe80::1%eth0]", "[fe80::1%25eth0]", "[v1.a]", "[1.2.3.4]",
+        "[::1.2.3]", "[::1.2.3.256]", "[::1.2.3.04]", "[::1.2.3.4.5]", "[::1.2.3.4:1]",
+        "[1:2:3:4:5:6:7:1.2.3.4]", "[1:2:3:4:5:6::1.2.3.4]", "[1:2:3:4:5:1.2.3.4]", "[::1.2.3.]",
+        "[::.1.2.3]", "[[::1]]", "[::1]]", "[::1]:[",
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -127,8 +125,14 @@ static void authorities_are_split(void **state)
     static const struct {
         const char *authority, *host, *port;
     } cases[] = {
-        {"", "", ""},          {"a", "a", ""},           {"a:", "a", ""},        {"a:80", "a", "80"},
-        {"[::1]", "[::1]", ""}, {"[::1]:80", "[::1]", "80"}, {"[::1]:", "[::1]", ""}, {"1.2.3.4:5", "1.2.3.4", "5"},
+        {"", "", ""},
+        {"a", "a", ""},
+        {"a:", "a", ""},
+        {"a:80", "a", "80"},
+        {"[::1]", "[::1]", ""},
+        {"[::1]:80", "[::1]", "80"},
+        {"[::1]:", "[::1]", ""},
+        {"1.2.3.4:5", "1.2.3.4", "5"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -144,11 +148,26 @@ static void W5_percent_is_decoded_once(void **state)
     static const struct {
         const char *in, *out;
     } cases[] = {
-        {"", ""},          {"/", "/"},          {"%41", "A"},        {"%C3%A9%c3%a9", "\xc3\xa9\xc3\xa9"},
-        {"%2525", "%25"},  {"%2F%2f", "//"},    {"a+b", "a+b"},      {"%", "%"},
-        {"%4", "%4"},      {"%zz", "%zz"},      {"%4z", "%4z"},      {"%z4", "%z4"},
-        {"%%41", "%A"},    {"%4%41", "%4A"},    {"%41%", "A%"},      {"%0a%0D", "\n\r"},
-        {"%ff%7f", "\xff\x7f"}, {"% 1", "% 1"}, {"%-1", "%-1"},      {"%@1%G1%g1%`1", "%@1%G1%g1%`1"},
+        {"", ""},
+        {"/", "/"},
+        {"%41", "A"},
+        {"%C3%A9%c3%a9", "\xc3\xa9\xc3\xa9"},
+        {"%2525", "%25"},
+        {"%2F%2f", "//"},
+        {"a+b", "a+b"},
+        {"%", "%"},
+        {"%4", "%4"},
+        {"%zz", "%zz"},
+        {"%4z", "%4z"},
+        {"%z4", "%z4"},
+        {"%%41", "%A"},
+        {"%4%41", "%4A"},
+        {"%41%", "A%"},
+        {"%0a%0D", "\n\r"},
+        {"%ff%7f", "\xff\x7f"},
+        {"% 1", "% 1"},
+        {"%-1", "%-1"},
+        {"%@1%G1%g1%`1", "%@1%G1%g1%`1"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -181,14 +200,10 @@ static void W5_every_escape_is_its_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(F4_targets_of_the_three_forms),
-        cmocka_unit_test(F4_other_targets_are_refused),
-        cmocka_unit_test(F4_every_byte_of_a_target),
-        cmocka_unit_test(F5_authorities_that_are_valid),
-        cmocka_unit_test(F5_authorities_that_are_not),
-        cmocka_unit_test(authorities_are_split),
-        cmocka_unit_test(W5_percent_is_decoded_once),
-        cmocka_unit_test(W5_every_escape_is_its_byte),
+        cmocka_unit_test(F4_targets_of_the_three_forms), cmocka_unit_test(F4_other_targets_are_refused),
+        cmocka_unit_test(F4_every_byte_of_a_target),     cmocka_unit_test(F5_authorities_that_are_valid),
+        cmocka_unit_test(F5_authorities_that_are_not),   cmocka_unit_test(authorities_are_split),
+        cmocka_unit_test(W5_percent_is_decoded_once),    cmocka_unit_test(W5_every_escape_is_its_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
