@@ -94,6 +94,9 @@ enum exchange_result exchange_drain(struct exchange *x);
 /* Whether the client is known to be gone. */
 bool exchange_is_gone(const struct exchange *x);
 
+/* Asks the system whether the client has closed its side of the connection. */
+bool exchange_has_left(const struct exchange *x);
+
 /* The content is complete. EXCHANGE_OK, EXCHANGE_SHORT or EXCHANGE_GONE. Needs exchange_commit. */
 enum exchange_result exchange_finish(struct exchange *x);
 
@@ -120,6 +123,12 @@ struct handler_ops {
     void (*leave)(struct handler *h);
     /* Takes it, if this thread has not got it: what comes next will need it. */
     void (*enter)(struct handler *h);
+    /*
+     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs where it is and has it raise. On another
+     * thread, whose own handler was entered, so that the call cannot end meanwhile. True if the exchange is
+     * at rest, and so may be answered in the handler's stead.
+     */
+    bool (*expire)(struct handler *h, struct exchange *x, int64_t age_ms);
     /*
      * Makes a handler of the same kind for the calling thread, for good; NULL with the reason logged. All calls for one
      * exchange are made on one thread, with that thread's handler; detach, on the same thread, frees it.

@@ -13,6 +13,7 @@
 #include "cserve/forwarded.h"
 #include "cserve/handler.h"
 #include "cserve/listener.h"
+#include "cserve/scoreboard.h"
 
 /* Durations in milliseconds; 0 turns a timeout off. */
 struct server_config {
@@ -24,6 +25,7 @@ struct server_config {
     int write_timeout_ms;      /* without any progress of a response */
     int worker_connections;    /* open at once */
     int threads;               /* requests in the handler at once; 1: the loop's own thread alone */
+    int timeout_ms;            /* for the handler to answer one request */
     uint64_t body_buffer;      /* content up to this many bytes stays in memory */
     const char *access_log;    /* path, "-" for stdout, NULL for none */
     const char *server_name;   /* value of the Server field; "" for none */
@@ -49,8 +51,29 @@ int server_run(struct server *server);
 /* Stop accepting, finish what is in flight, then server_run returns. From signal handlers and any thread. */
 void server_stop(struct server *server);
 
+/*
+ * As server_stop, when other processes accept from the same sockets: who waits there is left to them, and clients whose
+ * connections idle get longer to send a last request. From any thread.
+ */
+void server_drain(struct server *server);
+
 /* Has server_run call `ready(arg)` on its thread whenever fd is readable: the master's pipe. */
 int server_watch(struct server *server, int fd, void (*ready)(void *arg), void *arg);
+
+/*
+ * Has `stuck(arg)` called, once and on another thread, when a handler has not come back long after its time was over: this
+ * process should be replaced.
+ */
+void server_on_stuck(struct server *server, void (*stuck)(void *arg), void *arg);
+
+/* Has `enough(arg)` called, once and on the loop's thread, when `count` (at least 1) requests have begun. */
+void server_on_count(struct server *server, uint64_t count, void (*enough)(void *arg), void *arg);
+
+/* Shows in `board` (borrowed) what the handlers are at, as far as it has rows. Before server_run. */
+void server_show_in(struct server *server, const struct scoreboard *board);
+
+/* Opens the access log anew: it was renamed. On the loop's thread. */
+void server_reopen_log(struct server *server);
 
 void server_free(struct server *server);
 

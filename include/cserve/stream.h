@@ -29,6 +29,9 @@ struct stream {
     int fd; /* owned; what to poll, -1 when closed */
 };
 
+/* Has close tell the peer that something is missing, where the stream can (TCP: RST instead of FIN). */
+void stream_reset_on_close(struct stream *s);
+
 /* A stream over a connected, non-blocking socket. Takes ownership of fd. */
 void stream_init_socket(struct stream *s, int fd);
 

@@ -61,6 +61,13 @@ static const struct stream_ops socket_ops = {
     .close = socket_close,
 };
 
+void stream_reset_on_close(struct stream *s)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void stream_init_socket(struct stream *s, int fd)
 {
     s->ops = &socket_ops;

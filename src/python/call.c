@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One call of the application, from environ to close(). Every way that it can end passes call_end, which closes the
- * result, severs what the application may still hold, and keeps the rest for the next call.
+ * One call of the application, from environ to close(). Every way that it can end passes call_end, which
+ * closes the result, severs what the application may still hold, and keeps the rest for the next call.
  *
- * Each call runs in a context of its own, entered whenever its code runs: context variables that one request sets
- * are not seen by the next, nor by those whose results are produced in turn with its own.
+ * Each call runs in a context of its own, entered whenever its code runs: context variables that one request
+ * sets are not seen by the next, nor by those whose results are produced in turn with its own.
  */
 #include "call.h"
 
@@ -12,6 +12,7 @@
 
 #include "cserve/log.h"
 
+#include "module.h"
 #include "result.h"
 #include "traceback.h"
 
@@ -35,7 +36,7 @@ static void loan_release(void *arg)
 void call_describe(const struct call *call, char text[CALL_TEXT_MAX])
 {
     const struct http_head *head = &call->exchange->head;
-    char *end = text + CALL_TEXT_MAX - 16;
+    char *end = text + (CALL_TEXT_MAX - 16);
     char *at = text;
 
     at += str_escape(at, (size_t)(end - at) / 4, head->method);
@@ -50,7 +51,8 @@ static void log_length(const struct call *call, const char *how)
 
     call_describe(call, text);
     log_error("WSGI: Content-Length is %lld, but the application produced %llu bytes%s: %s",
-              (long long)call->exchange->response.content_length, (unsigned long long)call->produced, how, text);
+              (long long)call->exchange->response.content_length, (unsigned long long)call->produced, how,
+              text);
 }
 
 enum exchange_result call_note(struct call *call, uint64_t len, enum exchange_result result)
@@ -149,12 +151,15 @@ static void sever(struct responder **responder)
 /* Takes back what was lent. Whatever the application kept must not reach the exchange any more. */
 static void take_back(struct call *call)
 {
+    Py_ssize_t ours;
+
     sever(&call->start_response);
     sever(&call->write);
     if (call->input == NULL)
         return;
     input_sever(call->input);
-    if (Py_REFCNT(call->input) > 1 + environ_input_references(&call->gateway->environ, (PyObject *)call->input))
+    ours = 1 + template_input_references(&call->gateway->environ.template, (PyObject *)call->input);
+    if (Py_REFCNT(call->input) > ours)
         Py_CLEAR(call->input);
 }
 
@@ -187,21 +192,33 @@ static void call_end(struct call *call, bool complete)
     result_close(call, complete);
     Py_CLEAR(call->environ);
     take_back(call);
+    if (call->expired)
+        PyThreadState_SetAsyncExc(call->gateway->thread, NULL); /* it must not hit the next request */
+    call->expired = false;
     leave_context(call, false);
     call->exchange->state = NULL;
     call->exchange = NULL;
     call_give(call);
 }
 
-/* An exception is set. That the client is gone is no news: write() raised it, and the access log has it. */
+/*
+ * An exception is set. That the client is gone is no news: write() raised it, and the access log has it. Nor
+ * is that time is up: the log has where the call was.
+ */
 static void fail(struct call *call)
 {
     struct exchange *x = call->exchange;
     char heading[HEADING_MAX], text[CALL_TEXT_MAX];
+    const char *reason = "app-error";
     bool gone = exchange_is_gone(x);
+    int status = 500;
 
     errors_end_line(call->gateway->errors);
-    if (gone && PyErr_ExceptionMatches(PyExc_ConnectionError)) {
+    if (PyErr_ExceptionMatches(module_request_timeout())) {
+        status = 504;
+        reason = "timeout-app";
+    }
+    if (gone && (PyErr_ExceptionMatches(PyExc_ConnectionError) || status == 504)) {
         PyErr_Clear();
     } else {
         call_describe(call, text);
@@ -209,7 +226,7 @@ static void fail(struct call *call)
         traceback_log(heading);
     }
     if (!gone)
-        exchange_fail(x, 500, "app-error");
+        exchange_fail(x, status, reason);
 }
 
 static void finish(struct call *call)
@@ -282,4 +299,17 @@ void call_cancel(struct call *call)
         traceback_log("The context of a request cannot be entered");
     }
     call_end(call, false);
+}
+
+bool call_expire(struct call *call, int64_t age_ms)
+{
+    char heading[HEADING_MAX], text[CALL_TEXT_MAX];
+
+    call_describe(call, text);
+    snprintf(heading, sizeof(heading), "%s has taken %.1f s and is ended; the application is at", text,
+             (double)age_ms / 1000);
+    traceback_log_thread(heading, call->gateway->thread);
+    call->expired = true;
+    PyThreadState_SetAsyncExc(call->gateway->thread, module_request_timeout());
+    return call->active;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One call of the application: all of an exchange's life that Python sees. It is the exchange's `state` from start to
- * HANDLER_DONE, and is used again afterwards, together with its start_response, write and wsgi.input objects as far as
- * the application did not keep them. Objects that it did keep are severed: they raise from then on.
+ * One call of the application: all of an exchange's life that Python sees. It is the exchange's `state` from
+ * start to HANDLER_DONE, and is used again afterwards, together with its start_response, write and wsgi.input
+ * objects as far as the application did not keep them. Objects that it did keep are severed: they raise from
+ * then on.
  */
 #ifndef PYTHON_CALL_H
 #define PYTHON_CALL_H
@@ -27,6 +28,7 @@ struct call {
     bool started;              /* start_response was called, and with the right arguments */
     bool single;               /* the result has a len(), which is 1 */
     bool excess_logged;
+    bool expired;              /* RequestTimeout was raised in it */
 };
 
 /* What became of a call when application code returned. */
@@ -44,12 +46,18 @@ enum handler_verdict call_resume(struct call *call);
 /* Ends a call that waits: the client is gone. */
 void call_cancel(struct call *call);
 
+/*
+ * The call has taken `age_ms`, too long: logs where it is, and has cserve.RequestTimeout raised in it. On
+ * another thread than the call's, with the GIL. True if nothing of its exchange is in use now.
+ */
+bool call_expire(struct call *call, int64_t age_ms);
+
 /* Frees the calls that are idle in g. */
 void call_free_idle(struct gateway *g);
 
 /*
- * Sends `bytes` (a bytes object, not empty) behind the head, which is made final first if need be with `total`
- * (-1: unknown) as the length of the whole content. Logs when it is more than Content-Length says.
+ * Sends `bytes` (a bytes object, not empty) behind the head, which is made final first if need be with
+ * `total` (-1: unknown) as the length of the whole content. Logs when it is more than Content-Length says.
  */
 enum exchange_result call_send(struct call *call, PyObject *bytes, int64_t total);
 

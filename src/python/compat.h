@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPython from 3.10 to 3.14 behind one face: the few calls that newer versions have and older ones lack, or that
- * older ones need and newer ones have taken away. Includes Python.h, so every file of this room begins with it.
+ * CPython from 3.10 to 3.14 behind one face: the few calls that newer versions have and older ones lack, or
+ * that older ones need and newer ones have taken away. Includes Python.h, so every file of this room begins
+ * with it.
  */
 #ifndef PYTHON_COMPAT_H
 #define PYTHON_COMPAT_H
@@ -34,7 +35,10 @@ static inline int compat_optional_attr(PyObject *object, PyObject *name, PyObjec
 #endif
 }
 
-/* Takes away the exception that is set, an instance with its traceback. New reference, or NULL if none is set. */
+/*
+ * Takes away the exception that is set, an instance with its traceback. New reference, or NULL if none is
+ * set.
+ */
 static inline PyObject *compat_exception_take(void)
 {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -64,8 +68,8 @@ static inline void compat_exception_give(PyObject *value)
 }
 
 /*
- * The bytes of a str whose every character is at most U+00FF, in latin-1: a view into `text`, no copy. 0, or -1
- * when it holds another character; sets no exception.
+ * The bytes of a str whose every character is at most U+00FF, in latin-1: a view into `text`, no copy. 0, or
+ * -1 when it holds another character; sets no exception.
  */
 static inline int compat_latin1(PyObject *text, struct str *bytes)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.errors. One object serves all requests of a gateway. Text that has no newline yet is held back, up to a bound;
- * what UTF-8 cannot hold (lone surrogates) is written as an escape rather than refused.
+ * wsgi.errors. One object serves all requests of a gateway. Text that has no newline yet is held back, up to
+ * a bound; what UTF-8 cannot hold (lone surrogates) is written as an escape rather than refused.
  */
 #include "errors.h"
 
@@ -23,7 +23,7 @@ static void write_held(struct errors *self, size_t len)
     log_raw(self->held.data, len);
     self->inside_line = self->held.data[len - 1] != '\n';
     buf_consume(&self->held, len);
-    if (self->held.cap > 2 * HELD_MAX && self->held.len == 0)
+    if (self->held.cap / 2 > HELD_MAX && self->held.len == 0)
         buf_release(&self->held);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.errors: a text stream to the error log. Whole lines are written at once, so that lines of several processes do
- * not mix; what does not end in a newline waits for one, for flush(), or for the end of its request.
+ * wsgi.errors: a text stream to the error log. Whole lines are written at once, so that lines of several
+ * processes do not mix; what does not end in a newline waits for one, for flush(), or for the end of its
+ * request.
  */
 #ifndef PYTHON_ERRORS_H
 #define PYTHON_ERRORS_H

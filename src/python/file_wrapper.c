@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.file_wrapper. The interesting part is when a file may be sent without being read: only if read() is the very
- * function of io.FileIO, io.BufferedReader or io.BufferedRandom, bound to an object of that class, with nothing but a
- * FileIO below it. That sees through wrappers that pass read() on (Django's File) and is not fooled by objects that
- * have a descriptor but give other bytes than it holds.
+ * wsgi.file_wrapper. The interesting part is when a file may be sent without being read: only if read() is
+ * the very function of io.FileIO, io.BufferedReader or io.BufferedRandom, bound to an object of that class,
+ * with nothing but a FileIO below it. That sees through wrappers that pass read() on (Django's File) and is
+ * not fooled by objects that have a descriptor but give other bytes than it holds.
  */
 #include "file_wrapper.h"
 
@@ -159,7 +159,9 @@ static PyObject *class_of(PyObject *object, const struct file_types *types)
     return NULL;
 }
 
-/* Calls `method` of `class` on `object`, for a number if `number` is given. 0, or -1 with an exception set. */
+/*
+ * Calls `method` of `class` on `object`, for a number if `number` is given. 0, or -1 with an exception set.
+ */
 static int ask(PyObject *class, const char *method, PyObject *object, long long *number)
 {
     PyObject *answer = PyObject_CallMethod(class, method, "O", object);

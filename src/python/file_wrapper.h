@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.file_wrapper: an iterable over a file-like object, block by block. When the application returns one over a real
- * file, the server sends the file itself (sendfile) and never reads it into Python.
+ * wsgi.file_wrapper: an iterable over a file-like object, block by block. When the application returns one
+ * over a real file, the server sends the file itself (sendfile) and never reads it into Python.
  */
 #ifndef PYTHON_FILE_WRAPPER_H
 #define PYTHON_FILE_WRAPPER_H
@@ -26,7 +26,10 @@ struct file_range {
     uint64_t len;
 };
 
-/* Makes file_wrapper_type ready and finds the classes. 0, or -1 with an exception set; release in either case. */
+/*
+ * Makes file_wrapper_type ready and finds the classes. 0, or -1 with an exception set; release in either
+ * case.
+ */
 int file_wrapper_init(struct file_types *types);
 void file_wrapper_release(struct file_types *types);
 

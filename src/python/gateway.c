@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gateway as the server sees it: loading and dropping the application, and who has the GIL. A thread takes the GIL
- * with the first request of a batch of events and keeps it until it is about to block, so that a busy loop takes it
- * once for many requests. While application code runs, the interpreter shares it among threads as ever.
+ * The gateway as the server sees it: loading and dropping the application, and who has the GIL. A thread
+ * takes the GIL with the first request of a batch of events and keeps it until it is about to block, so that
+ * a busy loop takes it once for many requests. While application code runs, the interpreter shares it among
+ * threads as ever.
  */
 #include "gateway.h"
 
@@ -13,6 +14,8 @@
 
 #include "app.h"
 #include "call.h"
+#include "hooks.h"
+#include "module.h"
 #include "traceback.h"
 
 enum { LOANS_KEPT = 64 };
@@ -41,15 +44,25 @@ void gateway_leave(struct gateway *g)
 static enum handler_verdict on_start(struct handler *h, struct exchange *x)
 {
     struct gateway *g = (struct gateway *)h;
+    enum handler_verdict verdict;
 
     gateway_enter(g);
-    return call_start(g, x);
+    g->serving = x;
+    verdict = call_start(g, x);
+    g->serving = NULL;
+    return verdict;
 }
 
 static enum handler_verdict on_resume(struct handler *h, struct exchange *x)
 {
-    gateway_enter((struct gateway *)h);
-    return call_resume(x->state);
+    struct gateway *g = (struct gateway *)h;
+    enum handler_verdict verdict;
+
+    gateway_enter(g);
+    g->serving = x;
+    verdict = call_resume(x->state);
+    g->serving = NULL;
+    return verdict;
 }
 
 static void on_cancel(struct handler *h, struct exchange *x)
@@ -68,6 +81,13 @@ static void on_enter(struct handler *h)
     gateway_enter((struct gateway *)h);
 }
 
+/* Until the application is called there is nothing to end. */
+static bool on_expire(struct handler *h, struct exchange *x, int64_t age_ms)
+{
+    (void)h;
+    return x->state != NULL && call_expire(x->state, age_ms);
+}
+
 static struct handler *on_attach(struct handler *h);
 static void on_detach(struct handler *h);
 
@@ -77,6 +97,7 @@ static const struct handler_ops gateway_ops = {
     .cancel = on_cancel,
     .leave = on_leave,
     .enter = on_enter,
+    .expire = on_expire,
     .attach = on_attach,
     .detach = on_detach,
 };
@@ -180,7 +201,7 @@ struct handler *python_load(const struct python_config *config)
 {
     struct gateway *g = gateway_new(config);
 
-    g->app = app_load(config->app);
+    g->app = module_init() == 0 ? app_load(config->app) : NULL;
     g->warned = g->app != NULL ? PySet_New(NULL) : NULL;
     if (g->warned != NULL && init_types() == 0 && gateway_furnish(g) == 0 && freeze() == 0)
         return &g->handler;
@@ -198,6 +219,7 @@ void python_stop(struct handler *handler)
         return;
     if (g != NULL) {
         gateway_enter(g);
+        hooks_worker_exit();
         gateway_free(g);
     }
     if (Py_FinalizeEx() < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gateway: the handler that answers requests by a WSGI application. One belongs to one thread, with the one thread
- * state that it has in the interpreter; all that its calls share is in this struct.
+ * The gateway: the handler that answers requests by a WSGI application. One belongs to one thread, with the
+ * one thread state that it has in the interpreter; all that its calls share is in this struct.
  */
 #ifndef PYTHON_GATEWAY_H
 #define PYTHON_GATEWAY_H
@@ -23,6 +23,7 @@ struct loan {
 struct gateway {
     struct handler handler;  /* first: what the server holds */
     PyThreadState *away;     /* the thread's state while the GIL is let go; NULL while it is held */
+    struct exchange *serving; /* what the thread is in a call for; NULL between calls */
     unsigned long thread;    /* the interpreter's number for it */
     const struct python_config *config; /* borrows */
     PyObject *app;           /* owned */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.input. From memory, every call is a copy out of the connection's buffer. From a file, lines and small reads go
- * through a window of read-ahead; large reads go straight into the bytes object, without the GIL.
+ * wsgi.input. From memory, every call is a copy out of the connection's buffer. From a file, lines and small
+ * reads go through a window of read-ahead; large reads go straight into the bytes object, without the GIL.
  *
- * The descriptor is a duplicate of the server's: a thread of the application may still be inside pread when the
- * request ends, and must not find another file under the same number. Whoever is last closes it.
+ * The descriptor is a duplicate of the server's: a thread of the application may still be inside pread when
+ * the request ends, and must not find another file under the same number. Whoever is last closes it.
  */
 #include "input.h"
 
@@ -41,7 +41,10 @@ static void close_file(struct input *in)
     in->fd = -1;
 }
 
-/* Reads the file's [offset, offset + len) to `room`; the server wrote all of it, so less is an error. 0 or errno. */
+/*
+ * Reads the file's [offset, offset + len) to `room`; the server wrote all of it, so less is an error. 0 or
+ * errno.
+ */
 static int read_fully(int fd, char *room, size_t len, uint64_t offset)
 {
     while (len > 0) {
@@ -120,16 +123,18 @@ static int take(struct input *in, char *room, size_t len)
 {
     while (len > 0) {
         uint64_t offset = in->at;
-        bool direct = in->bytes == NULL && len >= WINDOW && !window_holds(in, offset);
-        size_t count = len;
-        const char *from = direct ? NULL : peek(in, offset, &count);
+        const char *from;
+        size_t count;
 
-        if (!direct && from == NULL)
+        if (in->bytes == NULL && len >= WINDOW && !window_holds(in, offset)) {
+            in->at += len;
+            return read_directly(in, room, len, offset);
+        }
+        from = peek(in, offset, &count);
+        if (from == NULL)
             return -1;
         count = count < len ? count : len;
         in->at += count;
-        if (direct)
-            return read_directly(in, room, count, offset);
         memcpy(room, from, count);
         room += count;
         len -= count;
@@ -178,10 +183,11 @@ static PyObject *take_line(struct input *in, uint64_t limit)
 }
 
 /*
- * The optional size that the methods take: None, negative and missing mean no limit. *limit is at most what is left.
- * 0, or -1 with an exception set.
+ * The optional size that the methods take: None, negative and missing mean no limit. *limit is at most what
+ * is left. 0, or -1 with an exception set.
  */
-static int parse_limit(struct input *in, const char *method, PyObject *const *args, Py_ssize_t count, uint64_t *limit)
+static int parse_limit(struct input *in, const char *method, PyObject *const *args, Py_ssize_t count,
+                       uint64_t *limit)
 {
     Py_ssize_t size = -1;
 

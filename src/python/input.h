@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.input: a request's content as a file, from memory or from the temporary file that the server spilled it to. It
- * ends by itself and never blocks on the network. The bytes belong to the connection, so the request severs the
- * object when it ends: later reads raise ValueError.
+ * wsgi.input: a request's content as a file, from memory or from the temporary file that the server spilled
+ * it to. It ends by itself and never blocks on the network. The bytes belong to the connection, so the
+ * request severs the object when it ends: later reads raise ValueError.
  */
 #ifndef PYTHON_INPUT_H
 #define PYTHON_INPUT_H
@@ -13,7 +13,7 @@
 struct input {
     PyObject_HEAD
     const char *bytes;    /* borrows from the exchange; NULL when the content is in a file */
-    int fd;               /* owned (a duplicate): a thread may be inside pread when the request ends; else -1 */
+    int fd;               /* owned: a duplicate of the exchange's; else -1 */
     unsigned readers;     /* threads inside pread without the GIL */
     bool open;            /* a request lends it now */
     uint64_t len, at;

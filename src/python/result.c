@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Results. A list or tuple has all its items already: its length is known, and its items leave together. Anything else is
- * asked item by item, and each is sent before the next is asked for. A wrapper of a real file is neither: the
- * server sends the file.
+ * Results. A list or tuple has all its items already: its length is known, and its items leave together.
+ * Anything else is asked item by item, and each is sent before the next is asked for. A wrapper of a real
+ * file is neither: the server sends the file.
  *
  * What breaks a rule of PEP 3333 becomes an exception here, as if the application had raised it.
  */
@@ -25,7 +25,8 @@ static int check_started(const struct call *call)
 {
     if (call->started)
         return 0;
-    PyErr_SetString(PyExc_AssertionError, "WSGI: the application did not call start_response before its content");
+    PyErr_SetString(PyExc_AssertionError,
+                    "WSGI: the application did not call start_response before its content");
     return -1;
 }
 
@@ -110,7 +111,10 @@ static enum progress sequence_begin(struct call *call)
 
 /* Iterators. */
 
-/* Sends one item and flushes. `*result` is EXCHANGE_OK when the next is wanted. 0, or -1 with an exception set. */
+/*
+ * Sends one item and flushes. `*result` is EXCHANGE_OK when the next is wanted. 0, or -1 with an exception
+ * set.
+ */
 static int item_send(struct call *call, PyObject *item, enum exchange_result *result)
 {
     Py_ssize_t size;
@@ -176,7 +180,8 @@ static bool is_single(PyObject *result)
 static int check_iterable(PyObject *result)
 {
     if (PyBytes_Check(result) || PyUnicode_Check(result)) {
-        PyErr_Format(PyExc_TypeError, "WSGI: the application returned '%.200s' rather than an iterable of bytes",
+        PyErr_Format(PyExc_TypeError,
+                     "WSGI: the application returned '%.200s' rather than an iterable of bytes",
                      Py_TYPE(result)->tp_name);
         return -1;
     }
@@ -229,7 +234,8 @@ static enum progress file_send_large(struct call *call, const struct file_range 
         PyErr_SetFromErrno(PyExc_OSError);
         return PROGRESS_FAILED;
     }
-    return progress_of(call_note(call, file->len, exchange_sendfile(call->exchange, fd, file->offset, file->len)));
+    return progress_of(
+        call_note(call, file->len, exchange_sendfile(call->exchange, fd, file->offset, file->len)));
 }
 
 /* A Content-Length smaller than the file means that only so much of it is wanted. */

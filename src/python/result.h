@@ -11,8 +11,8 @@ enum progress result_begin(struct call *call);
 enum progress result_resume(struct call *call);
 
 /*
- * Drops the result, after calling its close() if it has one: that is the one place where this is done. `complete`
- * says that the answer is, so that it need not wait for close(). What close() raises is logged.
+ * Drops the result, after calling its close() if it has one: that is the one place where this is done.
+ * `complete` says that the answer is, so that it need not wait for close(). What close() raises is logged.
  */
 void result_close(struct call *call, bool complete);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start_response and write. The head is staged in the exchange at once, so what is wrong with it raises in the
- * application, where the mistake is, with a message that names the rule, the field and the value. It becomes final
- * with the first byte of content, so until then start_response may be called again with exc_info.
+ * start_response and write. The head is staged in the exchange at once, so what is wrong with it raises in
+ * the application, where the mistake is, with a message that names the rule, the field and the value. It
+ * becomes final with the first byte of content, so until then start_response may be called again with
+ * exc_info.
  *
  * Nothing of exc_info is kept. The list of fields is read during the call and may change afterwards.
  */
@@ -49,8 +50,8 @@ static int stage_status(struct exchange *x, PyObject *status)
     if (exchange_status(x, text) == HTTP_FIELD_ADDED)
         return 0;
     PyErr_Format(PyExc_ValueError,
-                 "WSGI: the status %.200R is not three digits from 200 on, a space and a reason without control "
-                 "characters",
+                 "WSGI: the status %.200R is not three digits from 200 on, a space and a reason without "
+                 "control characters",
                  status);
     return -1;
 }
@@ -65,8 +66,8 @@ static int warn_dropped(struct gateway *g, PyObject *name)
     if (known != 0 || PySet_GET_SIZE(g->warned) >= WARNED_MAX)
         return known < 0 ? -1 : 0;
     compat_latin1(name, &text);
-    log_warning("WSGI: the field '%.*s' is the server's business (PEP 3333 forbids hop-by-hop fields): it is dropped "
-                "from this and all later responses",
+    log_warning("WSGI: the field '%.*s' is the server's business (PEP 3333 forbids hop-by-hop fields): it is "
+                "dropped from this and all later responses",
                 (int)str_escape(escaped, sizeof(escaped), text), escaped);
     return PySet_Add(g->warned, name);
 }
@@ -77,7 +78,7 @@ static int raise_refused(enum http_field_verdict verdict, PyObject *name, PyObje
     const char *rule = "WSGI: the field %.200R has a value that is not allowed: %.200R";
 
     if (verdict == HTTP_FIELD_BAD_NAME)
-        rule = "WSGI: the field name %.200R is empty or holds a character that no name may hold (value %.200R)";
+        rule = "WSGI: the field name %.200R is empty or holds a character that is not allowed (value %.200R)";
     if (verdict == HTTP_FIELD_BAD_VALUE)
         rule = "WSGI: the field %.200R holds a CR, LF, NUL or other control character in its value %.200R";
     if (verdict == HTTP_FIELD_BAD_LENGTH)
@@ -94,12 +95,14 @@ static int stage_field(struct call *call, PyObject *name, PyObject *value)
     if (!PyUnicode_Check(name))
         return raise_type("a field name", "a str", name);
     if (!PyUnicode_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "WSGI: the value of the field %.200R must be a str, not '%.200s' (%.200R)", name,
+        PyErr_Format(PyExc_TypeError,
+                     "WSGI: the value of the field %.200R must be a str, not '%.200s' (%.200R)", name,
                      Py_TYPE(value)->tp_name, value);
         return -1;
     }
     if (compat_latin1(name, &name_text) < 0 || compat_latin1(value, &value_text) < 0) {
-        PyErr_Format(PyExc_ValueError, "WSGI: the field %.200R holds a character above U+00FF: %.200R", name, value);
+        PyErr_Format(PyExc_ValueError, "WSGI: the field %.200R holds a character above U+00FF: %.200R", name,
+                     value);
         return -1;
     }
     verdict = exchange_field(call->exchange, name_text, value_text);
@@ -144,7 +147,8 @@ static int check_turn(const struct call *call, PyObject *exc_info)
     if (exc_info == NULL) {
         if (!call->started)
             return 0;
-        PyErr_SetString(PyExc_AssertionError, "WSGI: start_response was called a second time without exc_info");
+        PyErr_SetString(PyExc_AssertionError,
+                        "WSGI: start_response was called a second time without exc_info");
         return -1;
     }
     if (!PyTuple_Check(exc_info) || PyTuple_GET_SIZE(exc_info) != 3)
@@ -152,7 +156,10 @@ static int check_turn(const struct call *call, PyObject *exc_info)
     return exchange_is_committed(call->exchange) ? raise_again(exc_info) : 0;
 }
 
-/* exc_info alone may be given by name. Returns it, NULL if there is none or None. 0, or -1 with an exception set. */
+/*
+ * exc_info alone may be given by name. Returns it, NULL if there is none or None. 0, or -1 with an exception
+ * set.
+ */
 static int parse_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **exc_info)
 {
     Py_ssize_t named = names != NULL ? PyTuple_GET_SIZE(names) : 0;
@@ -160,12 +167,14 @@ static int parse_arguments(PyObject *const *args, Py_ssize_t count, PyObject *na
     *exc_info = NULL;
     if (count < 2 || count + named > 3) {
         PyErr_Format(PyExc_TypeError,
-                     "WSGI: start_response takes a status, headers and optionally exc_info (%zd arguments given)",
+                     "WSGI: start_response takes a status, headers and optionally exc_info (%zd arguments "
+                     "given)",
                      count + named);
         return -1;
     }
     if (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "exc_info") != 0) {
-        PyErr_Format(PyExc_TypeError, "WSGI: start_response takes no argument named %R", PyTuple_GET_ITEM(names, 0));
+        PyErr_Format(PyExc_TypeError, "WSGI: start_response takes no argument named %R",
+                     PyTuple_GET_ITEM(names, 0));
         return -1;
     }
     if (count + named == 3 && args[2] != Py_None)
@@ -255,7 +264,7 @@ static PyTypeObject start_response_type = {
 static PyTypeObject write_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "cserve.Write",
-    .tp_doc = PyDoc_STR("write(data): send bytes at once. For old applications; new ones return an iterable."),
+    .tp_doc = PyDoc_STR("write(data): send bytes at once. For old applications."),
     .tp_basicsize = sizeof(struct responder),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = responder_dealloc,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callables that a call lends to the application: start_response and the write() that it returns. Both know
- * nothing but their call, are severed from it when it ends, and raise RuntimeError from then on.
+ * The callables that a call lends to the application: start_response and the write() that it returns. Both
+ * know nothing but their call, are severed from it when it ends, and raise RuntimeError from then on.
  */
 #ifndef PYTHON_START_RESPONSE_H
 #define PYTHON_START_RESPONSE_H

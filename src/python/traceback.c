@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Exceptions in the error log. The text is what Python's own traceback module makes of the exception (with chained
- * exceptions and notes); where that fails, as it may with no memory left, the name of the class has to do. An
- * exception's message may quote what a client sent, so every line is indented and control characters are escaped.
+ * Exceptions in the error log. The text is what Python's own traceback module makes of the exception (with
+ * chained exceptions and notes); where that fails, as it may with no memory left, the name of the class has
+ * to do. An exception's message may quote what a client sent, so every line is indented and control
+ * characters are escaped.
  */
 #include "compat.h"
 #include "traceback.h"
@@ -10,26 +11,47 @@
 #include "cserve/buf.h"
 #include "cserve/log.h"
 
-/* The lines of the traceback as one str. New reference, or NULL with an exception set. */
+/* The lines that a function of the traceback module returns, as one str. Steals lines. */
+static PyObject *join_lines(PyObject *lines)
+{
+    PyObject *separator = lines != NULL ? PyUnicode_New(0, 0) : NULL;
+    PyObject *text = separator != NULL ? PyUnicode_Join(separator, lines) : NULL;
+
+    Py_XDECREF(separator);
+    Py_XDECREF(lines);
+    return text;
+}
+
+/* The traceback as one str. New reference, or NULL with an exception set. */
 static PyObject *format(PyObject *error)
 {
     PyObject *module = PyImport_ImportModule("traceback");
     PyObject *trace = PyException_GetTraceback(error);
-    PyObject *lines = NULL, *separator = NULL, *text = NULL;
+    PyObject *text = NULL;
 
-    if (module == NULL)
-        goto done;
-    lines = PyObject_CallMethod(module, "format_exception", "OOO", (PyObject *)Py_TYPE(error), error,
-                                trace != NULL ? trace : Py_None);
-    if (lines == NULL)
-        goto done;
-    separator = PyUnicode_New(0, 0);
-    if (separator != NULL)
-        text = PyUnicode_Join(separator, lines);
-done:
-    Py_XDECREF(separator);
-    Py_XDECREF(lines);
+    if (module != NULL)
+        text = join_lines(PyObject_CallMethod(module, "format_exception", "OOO", (PyObject *)Py_TYPE(error), error,
+                                              trace != NULL ? trace : Py_None));
     Py_XDECREF(trace);
+    Py_XDECREF(module);
+    return text;
+}
+
+/* The stack of a thread as one str. New reference, or NULL, with an exception set unless it has none. */
+static PyObject *format_thread(unsigned long thread)
+{
+    PyObject *module = PyImport_ImportModule("traceback");
+    PyObject *function = PySys_GetObject("_current_frames"); /* borrowed */
+    PyObject *frames = function != NULL ? PyObject_CallNoArgs(function) : NULL;
+    PyObject *key = PyLong_FromUnsignedLong(thread);
+    PyObject *frame = NULL, *text = NULL;
+
+    if (frames != NULL && key != NULL)
+        frame = PyDict_GetItemWithError(frames, key); /* borrowed */
+    if (module != NULL && frame != NULL)
+        text = join_lines(PyObject_CallMethod(module, "format_stack", "O", frame));
+    Py_XDECREF(key);
+    Py_XDECREF(frames);
     Py_XDECREF(module);
     return text;
 }
@@ -60,10 +82,9 @@ static void append_indented(struct buf *out, struct str text)
     }
 }
 
-void traceback_log(const char *heading)
+/* Logs heading and text, which is NULL if it could not be made: then what `instead` says. */
+static void log_both(enum log_level level, const char *heading, PyObject *text, const char *instead)
 {
-    PyObject *error = compat_exception_take();
-    PyObject *text = format(error);
     PyObject *bytes = text != NULL ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
     struct buf out;
 
@@ -72,11 +93,29 @@ void traceback_log(const char *heading)
     if (bytes != NULL)
         append_indented(&out, str_make(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)));
     else
-        buf_printf(&out, "\n  %s (its traceback cannot be printed)", Py_TYPE(error)->tp_name);
+        buf_printf(&out, "\n  %s", instead);
     PyErr_Clear();
-    log_text(LOG_LEVEL_ERROR, out.data, out.len);
+    log_text(level, out.data, out.len);
     buf_release(&out);
     Py_XDECREF(bytes);
+}
+
+void traceback_log(const char *heading)
+{
+    PyObject *error = compat_exception_take();
+    PyObject *text = format(error);
+    char instead[256];
+
+    snprintf(instead, sizeof(instead), "%s (its traceback cannot be printed)", Py_TYPE(error)->tp_name);
+    log_both(LOG_LEVEL_ERROR, heading, text, instead);
     Py_XDECREF(text);
     Py_DECREF(error);
+}
+
+void traceback_log_thread(const char *heading, unsigned long thread)
+{
+    PyObject *text = format_thread(thread);
+
+    log_both(LOG_LEVEL_WARNING, heading, text, "(not in Python code)");
+    Py_XDECREF(text);
 }

@@ -51,6 +51,7 @@ static bool has_cfg(const char *dir)
  */
 static char *executable_path(void)
 {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): that is how getauxval returns a pointer */
     const char *started_as = (const char *)getauxval(AT_EXECFN);
     char *real = realpath("/proc/self/exe", NULL);
     char *named = started_as == NULL ? NULL : realpath(started_as, NULL);

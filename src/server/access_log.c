@@ -12,17 +12,33 @@
 
 enum { FLUSH_BYTES = 64 * 1024 };
 
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+}
+
 int access_log_open(struct access_log *log, const char *path)
 {
     *log = (struct access_log){.fd = -1};
     buf_init(&log->lines);
     if (path == NULL)
         return 0;
-    if (strcmp(path, "-") == 0)
-        log->fd = STDOUT_FILENO;
-    else
-        log->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    log->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : open_file(path);
     return log->fd < 0 ? -1 : 0;
+}
+
+int access_log_reopen(struct access_log *log, const char *path)
+{
+    int fd;
+
+    if (log->fd <= STDOUT_FILENO)
+        return 0;
+    fd = open_file(path);
+    if (fd < 0)
+        return -1;
+    close(log->fd);
+    log->fd = fd;
+    return 0;
 }
 
 void access_log_close(struct access_log *log)

@@ -33,6 +33,8 @@ struct access_entry {
 
 /* path: a file to append to, "-" for stdout, NULL for no log. 0, or -1 with errno. */
 int access_log_open(struct access_log *log, const char *path);
+/* Opens `path` anew, in place of what was opened there before. 0, or -1 with errno and the log as it was. */
+int access_log_reopen(struct access_log *log, const char *path);
 void access_log_close(struct access_log *log); /* writes what has gathered */
 
 static inline bool access_log_is_on(const struct access_log *log)

@@ -280,7 +280,7 @@ static bool arrive(struct connection *c)
         request_end(c, NULL);
     switch (c->then) {
     case CONNECTION_RESET:
-        setsockopt(c->stream.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+        stream_reset_on_close(&c->stream);
         connection_close(c, NULL);
         return false;
     case CONNECTION_CLOSED:

@@ -16,8 +16,11 @@
 enum http_field_verdict exchange_status(struct exchange *x, struct str status)
 {
     struct request *r = request_of(x);
-    struct buf *out = sendq_stage(&r->connection->out);
+    struct buf *out;
 
+    if (r->gone)
+        return HTTP_FIELD_ADDED; /* nobody will see it */
+    out = sendq_stage(&r->connection->out);
     if (x->response.status == 0)
         http_response_init(&x->response, out);
     else
@@ -29,6 +32,8 @@ enum http_field_verdict exchange_field(struct exchange *x, struct str name, stru
 {
     struct request *r = request_of(x);
 
+    if (r->gone)
+        return HTTP_FIELD_ADDED;
     return http_response_field(&x->response, sendq_stage(&r->connection->out), name, value);
 }
 
@@ -106,8 +111,10 @@ enum exchange_result exchange_write(struct exchange *x, struct str bytes, const 
 {
     struct request *r = request_of(x);
     bool framed = x->response.framing != HTTP_FRAMING_NONE;
-    size_t len = (size_t)admit(r, bytes.len);
-    enum exchange_result result = framed && len < bytes.len ? EXCHANGE_EXCESS : EXCHANGE_OK;
+    size_t len = r->gone ? 0 : (size_t)admit(r, bytes.len);
+    enum exchange_result result = r->gone                      ? EXCHANGE_GONE
+                                  : framed && len < bytes.len ? EXCHANGE_EXCESS
+                                                              : EXCHANGE_OK;
 
     bytes.len = len;
     if (len == 0)
@@ -125,7 +132,7 @@ enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset,
     struct sendq *out = &r->connection->out;
     bool framed = x->response.framing != HTTP_FRAMING_NONE;
     bool chunked = x->response.framing == HTTP_FRAMING_CHUNKED;
-    uint64_t admitted = admit(r, len);
+    uint64_t admitted = r->gone ? 0 : admit(r, len);
 
     if (admitted == 0) {
         close(fd);
@@ -137,6 +144,8 @@ enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset,
             http_chunk_end(sendq_stage(out));
         sendq_commit(out);
     }
+    if (r->gone)
+        return EXCHANGE_GONE;
     return framed && admitted < len ? EXCHANGE_EXCESS : EXCHANGE_OK;
 }
 
@@ -161,6 +170,14 @@ bool exchange_is_full(const struct exchange *x)
 bool exchange_is_gone(const struct exchange *x)
 {
     return ((const struct request *)x)->gone;
+}
+
+bool exchange_has_left(const struct exchange *x)
+{
+    const struct request *r = (const struct request *)x;
+    struct pollfd look = {.fd = r->connection->stream.fd, .events = POLLRDHUP};
+
+    return r->gone || poll(&look, 1, 0) > 0;
 }
 
 enum exchange_result exchange_drain(struct exchange *x)
@@ -188,6 +205,8 @@ enum exchange_result exchange_finish(struct exchange *x)
     struct sendq *out = &r->connection->out;
 
     r->finished = true;
+    if (r->gone)
+        return EXCHANGE_GONE;
     if (x->response.framing == HTTP_FRAMING_CHUNKED) {
         http_chunk_last(sendq_stage(out));
         sendq_commit(out);
@@ -197,7 +216,7 @@ enum exchange_result exchange_finish(struct exchange *x)
         r->outcome = "short";
         return EXCHANGE_SHORT;
     }
-    return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
+    return EXCHANGE_OK;
 }
 
 void exchange_answer(struct request *r, int status, const char *text)
@@ -228,4 +247,23 @@ void exchange_fail(struct exchange *x, int status, const char *reason)
         exchange_answer(r, status, "The application failed to answer this request.");
     }
     r->outcome = reason;
+}
+
+void exchange_expire(struct request *r)
+{
+    struct connection *c = r->connection;
+
+    if (r->gone || r->finished)
+        return;
+    if (r->committed && r->exchange.response.framing == HTTP_FRAMING_CLOSE) {
+        stream_reset_on_close(&c->stream);
+    } else {
+        r->reject = true; /* and the connection closes */
+        if (!r->committed)
+            exchange_answer(r, 504, "The application did not answer in time.");
+        exchange_flush(&r->exchange);
+        c->stream.ops->shutdown(&c->stream);
+    }
+    r->gone = true;
+    r->gone_because = ETIME;
 }

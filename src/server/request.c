@@ -191,6 +191,8 @@ static const char *gone_outcome(const struct request *r)
         return "file-shrank";
     case ETIMEDOUT:
         return "timeout-write";
+    case ETIME:
+        return "timeout-app";
     default:
         return "aborted-sending";
     }
@@ -269,6 +271,8 @@ static bool run(struct request *r)
     if (c->server->config.show_requests)
         trace_request(r);
     r->started = true;
+    if (--c->server->requests_left == 0)
+        c->server->enough(c->server->enough_arg);
     r->head_request = str_equal(r->exchange.head.method, STR("HEAD"));
     return call(c, ACTION_START);
 }
@@ -279,6 +283,7 @@ void request_resume(struct connection *c)
     uint64_t before = c->out.pending;
 
     if (exchange_flush(&r->exchange) == EXCHANGE_OK && exchange_is_full(&r->exchange)) {
+        /* cppcheck-suppress knownConditionTrueFalse ; exchange_flush has sent some of it, maybe */
         if (c->out.pending < before)
             connection_enter(c, CONNECTION_HELD);
         return;
@@ -303,28 +308,37 @@ static void content_from_spool(struct request *r)
         content->bytes = "";
 }
 
+static bool keep_content(struct request *r, const char *bytes, size_t len)
+{
+    if (spool_append(&r->spool, bytes, len) == 0)
+        return true;
+    log_error("cannot keep the content of a request: %s", strerror(errno));
+    request_reject(r->connection, 500, "The server could not store the request content.", "spool-failed");
+    return false;
+}
+
 /*
- * Spools content from `bytes`, sets *used to how many it read. HTTP_BAD: the request is rejected
- * and the connection may be gone.
+ * Spools content from `bytes`, sets *used to how many it read; these are overwritten, since the content of small chunks is
+ * moved together, to be kept with one call. HTTP_BAD: the request is rejected and the connection may be gone.
  */
-static enum http_result feed(struct request *r, const char *bytes, size_t len, size_t *used)
+static enum http_result feed(struct request *r, char *bytes, size_t len, size_t *used)
 {
     enum http_result result = HTTP_MORE;
+    size_t taken, gathered = 0;
     struct str data;
-    size_t step;
 
     *used = 0;
     while (result == HTTP_MORE && *used < len) {
-        result = http_body_read(&r->body, bytes + *used, len - *used, &step, &data);
-        *used += step;
-        if (result == HTTP_BAD) {
-            reject_http(r->connection, r->body.error);
-        } else if (spool_append(&r->spool, data.ptr, data.len) != 0) {
-            log_error("cannot keep the content of a request: %s", strerror(errno));
-            request_reject(r->connection, 500, "The server could not store the request content.", "spool-failed");
-            return HTTP_BAD;
-        }
+        result = http_body_read(&r->body, bytes + *used, len - *used, &taken, &data);
+        if (data.ptr != bytes + gathered)
+            memmove(bytes + gathered, data.ptr, data.len);
+        *used += taken;
+        gathered += data.len;
     }
+    if (result == HTTP_BAD)
+        reject_http(r->connection, r->body.error);
+    else if (!keep_content(r, bytes, gathered))
+        return HTTP_BAD;
     return result;
 }
 

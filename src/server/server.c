@@ -25,8 +25,9 @@ enum {
     POOLED_INPUTS = 64,
     POOLED_CONNECTIONS = 256,
     LINGER_MS = 5000,
-    BUSY_EVENTS = 4, /* of one wait, from which the next is tried without letting go of the GIL */
+    BUSY_EVENTS = 4, /* of one wait, from which the GIL is kept until a wait finds nothing */
     DRAIN_MS = 250, /* stopping: for a client whose next request may be on its way */
+    HANDOVER_MS = 1000, /* the same when other processes go on, so that there is no hurry */
 };
 
 static void wake_ready(struct source *source, uint32_t ready)
@@ -149,6 +150,38 @@ void server_stop(struct server *s)
     server_wake(s);
 }
 
+void server_drain(struct server *s)
+{
+    s->leave_queue = true;
+    server_stop(s);
+}
+
+void server_on_count(struct server *s, uint64_t count, void (*enough)(void *arg), void *arg)
+{
+    s->requests_left = count;
+    s->enough = enough;
+    s->enough_arg = arg;
+}
+
+void server_show_in(struct server *s, const struct scoreboard *board)
+{
+    for (int i = 0; i < s->thread_count && i < board->count; i++)
+        s->threads[i].score = &board->rows[i];
+}
+
+void server_reopen_log(struct server *s)
+{
+    access_log_flush(&s->log);
+    if (access_log_reopen(&s->log, s->config.access_log) != 0)
+        log_error("cannot open the access log %s again: %s", s->config.access_log, strerror(errno));
+}
+
+void server_on_stuck(struct server *s, void (*stuck)(void *arg), void *arg)
+{
+    s->on_stuck = stuck;
+    s->stuck_arg = arg;
+}
+
 void server_closed_one(struct server *s)
 {
     s->connection_count--;
@@ -209,6 +242,8 @@ static void begin_stop(struct server *s)
     struct connection *c, *next;
 
     s->stopping = true;
+    if (s->leave_queue)
+        timer_queue_init(&s->timeouts[TIMEOUT_DRAIN], HANDOVER_MS);
     acceptors_stop(s);
     for (c = s->connections; c != NULL; c = next) {
         next = c->next;
@@ -230,7 +265,7 @@ static void note_seen(struct server *s, int count)
         return;
     s->seen_ms = full ? s->round_ms : s->waited_ms;
     s->round_ms = s->waited_ms;
-    s->round_left = s->connection_count + (int)s->acceptor_count + OTHER_SOURCES;
+    s->round_left = s->connection_count + (int)s->acceptor_count + OTHER_SOURCES - count;
 }
 
 /* Waits, with the GIL let go if that may take a while. 0, or -1 with errno. */
@@ -248,7 +283,7 @@ static int wait_for_events(struct server *s)
     }
     s->event_at = 0;
     s->event_count = count > 0 ? count : 0;
-    s->busy = count >= BUSY_EVENTS;
+    s->busy = count >= BUSY_EVENTS || (s->busy && count > 0);
     s->now_ms = s->waited_ms = clock_ms();
     note_seen(s, s->event_count);
     return count < 0 ? -1 : 0;

@@ -4,8 +4,8 @@
  * busy with.
  *
  * Reading order: server.c (the loop), acceptor.c, connection.c (states), request.c (head, content,
- * handler), exchange.c (what the handler calls), threads.c (whose the loop is); spool.c, access_log.c
- * and wire_trace.c at the side.
+ * handler), exchange.c (what the handler calls), threads.c (whose the loop is), monitor.c (slow
+ * handlers); spool.c, access_log.c and wire_trace.c at the side.
  *
  * Ownership: the loop belongs to one thread at a time, and with it everything here, but for a connection
  * that is `away`: its stream, output and request belong to the thread that runs its handler,
@@ -66,9 +66,14 @@ struct thread {
     pthread_t id;
     struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
     struct sendq_pool sendq_pool;
+    struct score *score;          /* borrowed; NULL: nobody wants to know */
     time_t date_at;
     char date[HTTP_DATE_LEN];
     bool lost;                    /* the loop was taken over while this thread was in a handler */
+    /* What it is doing, for the monitor: valid while since_ms is not 0, and until the GIL is had by another. */
+    struct connection *acting;
+    _Atomic int64_t since_ms;     /* when it entered the handler; 0: it is in none */
+    int64_t expired_ms;           /* the monitor's: the value of since_ms that was too long ago */
     /* Guarded by server->lock: */
     pthread_cond_t wake;
     struct thread *next_parked;
@@ -88,12 +93,17 @@ struct acceptor {
     bool polled;
 };
 
-/* The thread that takes the loop away from a handler that is slow. */
+#define MONITOR_TICK_US 1000
+
+/* The thread that takes the loop away from a handler that is slow, and ends one that is too slow; monitor.c. */
 struct monitor {
-    pthread_t id;
+    struct thread thread;
     bool running;
-    atomic_bool parked; /* it waits for the next handler call */
-    pthread_cond_t wake; /* with server->lock */
+    atomic_bool parked;  /* it waits for the next handler call, or a deadline */
+    pthread_cond_t wake; /* with server->lock, on the monotonic clock */
+    uint_fast64_t last_turn;
+    int quiet;           /* ticks since turn changed */
+    bool stuck;          /* a handler does not come back: that was reported */
 };
 
 struct watch {
@@ -113,7 +123,7 @@ struct server {
     struct acceptor *acceptors;
     size_t acceptor_count;
     int64_t accept_again_ms; /* accepting is paused until then; 0: it is not */
-    bool accept_failed;      /* and that was logged */
+    int64_t complained_ms;   /* when it was last logged that accepting failed; 0: never */
     struct connection *connections; /* all open ones, doubly linked */
     int connection_count;
 
@@ -121,6 +131,10 @@ struct server {
     int wake_fd;
     struct watch outside; /* server_watch */
     atomic_bool stop_asked;
+    atomic_bool leave_queue; /* server_drain: others accept who waits there */
+    uint64_t requests_left; /* until `enough` is called; 0: never */
+    void (*enough)(void *arg);
+    void *enough_arg;
     atomic_bool stopping; /* written by the loop, read by handlers' threads */
     int64_t seen_ms;        /* whoever was ready then has had an event since; 0: nothing new is known of that */
     int64_t round_ms;       /* when the current round of full waits began */
@@ -135,11 +149,13 @@ struct server {
      * with a compare-and-swap owns the loop: that thread on its way out, or the monitor. */
     atomic_uint_fast64_t turn;
     struct monitor monitor;
+    void (*on_stuck)(void *arg); /* server_on_stuck; may be NULL */
+    void *stuck_arg;
     bool pool;              /* handlers are called by other threads than the loop's */
     int away_count;         /* connections that are away */
     int64_t window_ends_ms; /* when to decide about `pool` again */
     int takeovers;          /* in this window */
-    bool busy;              /* the last wait returned many events: more will come soon */
+    bool busy;              /* a wait returned many events, and none since has found nothing: more will come soon */
     bool failed;
 
     pthread_mutex_t lock;   /* guards what follows, and parts of struct thread */
@@ -229,7 +245,8 @@ struct request {
     bool finished;            /* the response is complete, or given up */
     bool cut;                 /* the response was given up behind its head */
     bool gone;                /* the client is, as seen while the handler ran */
-    int gone_because;         /* errno: EIO when a file was shorter than promised, ETIMEDOUT */
+    int gone_because;         /* errno: EIO: a file was shorter than promised; ETIMEDOUT: it did not read; ETIME: the handler's
+                                 time was over */
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
     struct http_field fields[]; /* config.limits.fields of them */
@@ -269,6 +286,18 @@ void threads_choose_mode(struct server *s);
 /* The value of Date, now. */
 struct str thread_date(void);
 
+/* The loop was taken from a handler: gives it to a thread that is free. On the monitor's thread. */
+void threads_promote(struct server *s);
+
+/* monitor.c */
+void monitor_init(struct server *s);
+void monitor_release(struct server *s);
+/* Starts it if there is anything to watch. 0, or an errno. */
+int monitor_start(struct server *s);
+void monitor_join(struct server *s);
+/* A handler is called and the monitor is parked. */
+void monitor_wake(struct server *s);
+
 /* acceptor.c */
 void acceptors_init(struct server *s, struct listener *listeners, size_t count);
 void acceptors_start(struct server *s);
@@ -301,6 +330,11 @@ void connection_stop(struct connection *c);
 /* exchange.c */
 /* Queues a whole answer of the server's own: a short text. The head must not be committed. */
 void exchange_answer(struct request *r, int status, const char *text);
+/*
+ * The time of a handler is over: the client gets 504, or the end of the connection if the head was sent already. From
+ * then on the handler finds its client gone. On the monitor's thread, while the handler cannot go on.
+ */
+void exchange_expire(struct request *r);
 
 /* request.c */
 /* Serves all that is complete in c->in, then waits for what the connection needs next. */

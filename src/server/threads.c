@@ -29,8 +29,6 @@
 #include "server_internal.h"
 
 enum {
-    TICK_US = 1000,
-    QUIET_TICKS = 16,      /* without a handler call, after which the monitor parks */
     WINDOW_MS = 100,
     POOL_TAKEOVERS = 20,   /* in a window, from which the pool is used */
     INLINE_SLOW_JOBS = 5,  /* in a window, below which it no longer is */
@@ -127,12 +125,25 @@ static void need_handler(struct thread *me)
     }
 }
 
-static void act(struct thread *me, struct connection *c)
+/* Where the master can see it: the request line, which ends behind the target with " HTTP/1.x". */
+static void show(struct score *row, const struct exchange *x)
+{
+    const char *line = x->raw + x->head.start;
+
+    score_begin(row, line, (size_t)(x->head.target.ptr + x->head.target.len - line) + strlen(" HTTP/1.x"));
+}
+
+/* Calls the handler. `now_ms` is when: the monitor holds the call against the deadline. */
+static void act(struct thread *me, struct connection *c, int64_t now_ms)
 {
     struct request *r = c->request;
     struct handler *handler = me->handler;
 
     c->out.pool = &me->sendq_pool;
+    if (me->score != NULL)
+        show(me->score, &r->exchange);
+    me->acting = c;
+    atomic_store_explicit(&me->since_ms, now_ms, memory_order_release);
     switch (c->action) {
     case ACTION_START:
         r->thread = me;
@@ -146,6 +157,9 @@ static void act(struct thread *me, struct connection *c)
         r->verdict = HANDLER_DONE;
         break;
     }
+    atomic_store_explicit(&me->since_ms, 0, memory_order_release);
+    if (me->score != NULL)
+        score_end(me->score);
 }
 
 /* Gives the connection of a handler that ran apart from the loop back to it. */
@@ -166,25 +180,18 @@ static void hand_back(struct connection *c, bool slow)
         server_wake(s);
 }
 
-static void wake_monitor(struct server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    atomic_store(&s->monitor.parked, false);
-    pthread_cond_signal(&s->monitor.wake);
-    pthread_mutex_unlock(&s->lock);
-}
-
 /* On the loop's thread. True if the loop is still this thread's afterwards. */
 static bool call_inline(struct server *s, struct thread *me, struct connection *c)
 {
     uint_fast64_t inside = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
+    int64_t now_ms = s->now_ms; /* read here: once turn is odd, nothing of the loop is this thread's for sure */
 
     me->handler->ops->enter(me->handler); /* waiting for the GIL is not being slow: another thread would wait too */
     s->running = c;
     atomic_store(&s->turn, inside);
     if (atomic_load(&s->monitor.parked))
-        wake_monitor(s);
-    act(me, c);
+        monitor_wake(s);
+    act(me, c, now_ms);
     if (atomic_compare_exchange_strong(&s->turn, &inside, inside + 1))
         return true;
     me->lost = true;
@@ -214,10 +221,12 @@ bool threads_call(struct connection *c)
     struct thread *me = thread_current;
     bool starts = c->action == ACTION_START;
 
-    if (s->thread_count == 1) {
-        act(me, c);
+    if (s->thread_count == 1 && !s->monitor.running) {
+        act(me, c, s->now_ms);
         return true;
     }
+    if (s->thread_count == 1)
+        return call_inline(s, me, c);
     if (starts ? s->pool || s->away_count >= s->config.threads : c->request->thread != me) {
         queue(s, c, starts ? NULL : c->request->thread);
         return false;
@@ -380,8 +389,8 @@ static void work(struct thread *me)
     me->handler->ops->enter(me->handler);
     while ((c = next_job(me)) != NULL) {
         began_us = clock_us();
-        act(me, c);
-        hand_back(c, clock_us() - began_us >= TICK_US);
+        act(me, c, began_us / 1000);
+        hand_back(c, clock_us() - began_us >= MONITOR_TICK_US);
     }
     me->handler->ops->leave(me->handler);
 }
@@ -405,15 +414,11 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
-/* --- the monitor -------------------------------------------------------------------------------- */
-
-/* The loop's thread has been in one handler for a tick: the loop goes to another thread. */
-static void take_over(struct server *s, uint_fast64_t turn)
+/* The monitor has taken the loop away from a handler: who is to have it? */
+void threads_promote(struct server *s)
 {
     struct thread *t;
 
-    if (!atomic_compare_exchange_strong(&s->turn, &turn, turn + 1))
-        return;
     pthread_mutex_lock(&s->lock);
     t = unpark_any(s);
     if (t != NULL)
@@ -423,50 +428,6 @@ static void take_over(struct server *s, uint_fast64_t turn)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Waits for the next handler call. */
-static void park_monitor(struct server *s, uint_fast64_t turn)
-{
-    struct monitor *m = &s->monitor;
-
-    pthread_mutex_lock(&s->lock);
-    atomic_store(&m->parked, true);
-    if (atomic_load(&s->turn) != turn)
-        atomic_store(&m->parked, false);
-    while (atomic_load(&m->parked) && !s->quit)
-        pthread_cond_wait(&m->wake, &s->lock);
-    pthread_mutex_unlock(&s->lock);
-}
-
-static bool has_quit(struct server *s)
-{
-    bool quit;
-
-    pthread_mutex_lock(&s->lock);
-    quit = s->quit;
-    pthread_mutex_unlock(&s->lock);
-    return quit;
-}
-
-static void *monitor_main(void *argument)
-{
-    const struct timespec tick = {.tv_nsec = TICK_US * 1000L};
-    struct server *s = argument;
-    uint_fast64_t last = 0, turn;
-    int quiet = 0;
-
-    while (!has_quit(s)) {
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
-        turn = atomic_load(&s->turn);
-        quiet = turn == last ? quiet + 1 : 0;
-        if (turn == last && turn % 2 == 1)
-            take_over(s, turn);
-        else if (quiet >= QUIET_TICKS)
-            park_monitor(s, turn);
-        last = turn;
-    }
-    return NULL;
-}
-
 /* --- beginning and end -------------------------------------------------------------------------- */
 
 void threads_init(struct server *s)
@@ -474,7 +435,7 @@ void threads_init(struct server *s)
     s->thread_count = s->config.threads > 1 ? s->config.threads + 1 : 1;
     s->threads = mem_zalloc((size_t)s->thread_count * sizeof(*s->threads));
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->monitor.wake, NULL);
+    monitor_init(s);
     for (int i = 0; i < s->thread_count; i++) {
         s->threads[i].server = s;
         pthread_cond_init(&s->threads[i].wake, NULL);
@@ -490,7 +451,7 @@ void threads_release(struct server *s)
         sendq_pool_release(&s->threads[i].sendq_pool);
         pthread_cond_destroy(&s->threads[i].wake);
     }
-    pthread_cond_destroy(&s->monitor.wake);
+    monitor_release(s);
     pthread_mutex_destroy(&s->lock);
     free(s->threads);
 }
@@ -505,17 +466,15 @@ static int start_all(struct server *s)
 
     for (; s->started < s->thread_count - 1 && error == 0; s->started += error == 0)
         error = pthread_create(&s->threads[s->started + 1].id, NULL, thread_main, &s->threads[s->started + 1]);
-    if (error == 0 && s->thread_count > 1)
-        error = pthread_create(&s->monitor.id, NULL, monitor_main, s);
-    s->monitor.running = error == 0 && s->thread_count > 1;
+    if (error == 0)
+        error = monitor_start(s);
     errno = error;
     return error == 0 ? 0 : -1;
 }
 
 static void join_all(struct server *s)
 {
-    if (s->monitor.running)
-        pthread_join(s->monitor.id, NULL);
+    monitor_join(s);
     for (int i = 0; i < s->started; i++)
         pthread_join(s->threads[i + 1].id, NULL);
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scoreboard: an anonymous file mapped by master and worker. What is in it was written by a process that has
+ * crashed, maybe while it was writing, so nothing read from it is trusted: lengths are bounded, bytes are escaped.
+ */
+#include "cserve/scoreboard.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static size_t size_of(int count)
+{
+    return (size_t)count * sizeof(struct score);
+}
+
+int scoreboard_map(struct scoreboard *b, int fd, int count)
+{
+    void *rows = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    *b = (struct scoreboard){0};
+    if (rows == MAP_FAILED)
+        return -1;
+    b->rows = rows;
+    b->count = count;
+    return 0;
+}
+
+int scoreboard_open(struct scoreboard *b, int count)
+{
+    int fd = memfd_create("cserve-scoreboard", MFD_CLOEXEC);
+
+    *b = (struct scoreboard){0};
+    if (fd < 0)
+        return -1;
+    if (ftruncate(fd, (off_t)size_of(count)) == 0 && scoreboard_map(b, fd, count) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+void scoreboard_close(struct scoreboard *b)
+{
+    if (b->rows != NULL)
+        munmap(b->rows, size_of(b->count));
+    *b = (struct scoreboard){0};
+}
+
+int scoreboard_describe(const struct scoreboard *b, struct buf *out, int most)
+{
+    int found = 0;
+
+    for (int i = 0; i < b->count; i++) {
+        struct score row = b->rows[i];
+        size_t len = row.len < SCORE_LINE_MAX ? row.len : SCORE_LINE_MAX;
+        /* cppcheck-suppress knownConditionTrueFalse ; other processes write the rows */
+        if (len == 0 || found++ >= most)
+            continue;
+        buf_append(out, found > 1 ? ", \"" : "\"", found > 1 ? 3 : 1);
+        buf_append_escaped(out, str_make(row.line, len));
+        buf_append(out, "\"", 1);
+    }
+    return found;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * str objects of bytes from the wire, as PEP 3333 has them: each byte is the character of the same number
+ * (latin-1).
+ */
+#ifndef PYTHON_TEXT_H
+#define PYTHON_TEXT_H
+
+#include <stdbool.h>
+
+#include "compat.h"
+
+/* New reference, never interned; NULL with an exception set. */
+PyObject *text_new(struct str bytes);
+
+/* Whether `text`, which text_new made or which is ASCII, has these characters. */
+static inline bool text_is(PyObject *text, struct str bytes)
+{
+    if ((size_t)PyUnicode_GET_LENGTH(text) != bytes.len)
+        return false;
+    return bytes.len == 0 || memcmp(PyUnicode_1BYTE_DATA(text), bytes.ptr, bytes.len) == 0;
+}
+
+/*
+ * dict[key] = value. Steals value, which may be NULL with an exception set. 0, or -1 with an exception set.
+ */
+int text_put(PyObject *dict, PyObject *key, PyObject *value);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The monitor: a thread that looks at the handler calls of the others.
+ *
+ * Once a tick, while handlers are called, it looks at `turn`: an odd value that it saw a tick ago is a handler that the
+ * loop's thread is still in, and the loop goes to another thread. When calls have ceased for some ticks it parks, at
+ * most until the next deadline, so an idle server wakes for nothing.
+ *
+ * A call that takes longer than config.timeout_ms is ended. The monitor takes the GIL for that: while it has it, the call
+ * cannot return, so the request is there to be looked at and answered. A handler that is still in its call
+ * some seconds later is beyond us, and whoever supervises this process is told.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cserve/clock.h"
+#include "cserve/log.h"
+
+#include "server_internal.h"
+
+enum {
+    QUIET_TICKS = 16,    /* without a handler call, after which the monitor parks */
+    DEADLINE_TICKS = 64, /* between two looks at the deadlines */
+    STUCK_MS = 5000,     /* past its deadline, after which a handler is held to be stuck */
+    POOLED_PIECES = 4,
+};
+
+void monitor_init(struct server *s)
+{
+    struct monitor *m = &s->monitor;
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    m->thread.server = s;
+    sendq_pool_init(&m->thread.sendq_pool, POOLED_PIECES);
+}
+
+void monitor_release(struct server *s)
+{
+    sendq_pool_release(&s->monitor.thread.sendq_pool);
+    pthread_cond_destroy(&s->monitor.wake);
+}
+
+void monitor_wake(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->monitor.parked, false);
+    pthread_cond_signal(&s->monitor.wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------- */
+
+static void report_stuck(struct server *s, const struct thread *t, int64_t age_ms)
+{
+    if (s->monitor.stuck || t->expired_ms == 0 || age_ms < s->config.timeout_ms + STUCK_MS)
+        return;
+    s->monitor.stuck = true;
+    log_error("a request is stuck in the application, %lld s after its start", (long long)(age_ms / 1000));
+    if (s->on_stuck != NULL)
+        s->on_stuck(s->stuck_arg);
+}
+
+/*
+ * A handler that keeps the GIL for good, in code that is not Python, leaves nobody to report it: the process then aborts,
+ * faulthandler prints where every thread is, and the master starts another.
+ */
+static bool arm_watchdog(timer_t *timer)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGABRT};
+    const struct itimerspec after = {.it_value.tv_sec = STUCK_MS / 1000};
+
+    return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 && timer_settime(*timer, 0, &after, NULL) == 0;
+}
+
+/* Ends t's call that began at `since_ms`, unless it has ended meanwhile. */
+static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
+{
+    struct thread *me = &s->monitor.thread;
+    const struct handler_ops *ops = s->handler->ops;
+    timer_t watchdog;
+    bool armed = arm_watchdog(&watchdog);
+
+    if (me->handler == NULL)
+        me->handler = ops->attach(s->handler);
+    if (me->handler == NULL)
+        abort();
+    ops->enter(me->handler);
+    if (armed)
+        timer_delete(watchdog);
+    if (atomic_load(&t->since_ms) == since_ms && ops->expire(t->handler, &t->acting->request->exchange, age_ms))
+        exchange_expire(t->acting->request);
+    t->expired_ms = since_ms;
+    ops->leave(me->handler);
+}
+
+/* Looks at every call. Returns the milliseconds until the next deadline or second look; -1: nobody is in a handler. */
+static int64_t keep_deadlines(struct server *s)
+{
+    int64_t now_ms = clock_ms(), soonest = -1;
+
+    for (int i = 0; i < s->thread_count; i++) {
+        struct thread *t = &s->threads[i];
+        int64_t since_ms = atomic_load(&t->since_ms), age_ms = now_ms - since_ms;
+        int64_t left = s->config.timeout_ms - age_ms;
+
+        if (since_ms == 0 || s->config.timeout_ms == 0)
+            continue;
+        if (left <= 0 && t->expired_ms != since_ms)
+            expire(s, t, since_ms, age_ms);
+        else if (left <= 0)
+            report_stuck(s, t, age_ms);
+        if (left <= 0)
+            left = STUCK_MS / 10;
+        if (soonest < 0 || left < soonest)
+            soonest = left;
+    }
+    return soonest;
+}
+
+/* --- ticks -------------------------------------------------------------------------------------- */
+
+/* A handler that the loop's thread was already in a tick ago. With no other thread, only the deadline can help. */
+static void look_at_turn(struct server *s)
+{
+    struct monitor *m = &s->monitor;
+    uint_fast64_t turn = atomic_load(&s->turn);
+
+    m->quiet = turn == m->last_turn ? m->quiet + 1 : 0;
+    m->last_turn = turn;
+    if (m->quiet == 0 || turn % 2 == 0 || s->thread_count == 1)
+        return;
+    if (atomic_compare_exchange_strong(&s->turn, &turn, turn + 1))
+        threads_promote(s);
+}
+
+/* Waits for the next handler call, or at most `ms` (-1: for ever). */
+static void park(struct server *s, int64_t ms)
+{
+    struct monitor *m = &s->monitor;
+    struct timespec until;
+    int result = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (ms + 1) / 1000 + 1;
+    until.tv_nsec += (ms + 1) % 1000 * 1000000;
+    until.tv_sec -= until.tv_nsec < 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&m->parked, true);
+    if (atomic_load(&s->turn) != m->last_turn)
+        atomic_store(&m->parked, false);
+    while (atomic_load(&m->parked) && !s->quit && result != ETIMEDOUT)
+        result = ms < 0 ? pthread_cond_wait(&m->wake, &s->lock) : pthread_cond_timedwait(&m->wake, &s->lock, &until);
+    atomic_store(&m->parked, false);
+    pthread_mutex_unlock(&s->lock);
+    m->quiet = 0;
+}
+
+static bool has_quit(struct server *s)
+{
+    bool quit;
+
+    pthread_mutex_lock(&s->lock);
+    quit = s->quit;
+    pthread_mutex_unlock(&s->lock);
+    return quit;
+}
+
+static void *monitor_main(void *argument)
+{
+    const struct timespec tick = {.tv_nsec = MONITOR_TICK_US * 1000L};
+    struct server *s = argument;
+    struct monitor *m = &s->monitor;
+
+    thread_current = &m->thread;
+    for (unsigned ticks = 1; !has_quit(s); ticks++) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
+        look_at_turn(s);
+        if (m->quiet >= QUIET_TICKS)
+            park(s, keep_deadlines(s));
+        else if (ticks % DEADLINE_TICKS == 0)
+            keep_deadlines(s);
+    }
+    if (m->thread.handler != NULL)
+        m->thread.handler->ops->detach(m->thread.handler);
+    return NULL;
+}
+
+int monitor_start(struct server *s)
+{
+    int error = 0;
+
+    if (s->thread_count > 1 || s->config.timeout_ms > 0)
+        error = pthread_create(&s->monitor.thread.id, NULL, monitor_main, s);
+    s->monitor.running = error == 0 && (s->thread_count > 1 || s->config.timeout_ms > 0);
+    return error;
+}
+
+void monitor_join(struct server *s)
+{
+    if (s->monitor.running)
+        pthread_join(s->monitor.thread.id, NULL);
+}
