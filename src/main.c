@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cserve/options.h"
@@ -15,6 +16,10 @@
 #ifndef CSERVE_VERSION
 #error "the Makefile defines CSERVE_VERSION"
 #endif
+
+static int argument_count;
+static char **arguments;
+static char *start_dir; /* NULL if it is not known */
 
 static int print_and_exit(const struct config *config)
 {
@@ -39,18 +44,40 @@ static void reserve_stdio(void)
 /* Relative paths of all other options count from --chdir, so it comes first. */
 static int prepare(const struct config *config)
 {
+    int umask_bits = config->process.umask_bits;
     const char *dir = config->process.chdir;
 
     if (dir != NULL && chdir(dir) != 0) {
         fprintf(stderr, "cserve: --chdir %s: %s\n", dir, strerror(errno));
         return -1;
     }
+    if (umask_bits != UMASK_INHERITED)
+        umask((mode_t)umask_bits);
     if (log_open(config->error_log) != 0) {
         fprintf(stderr, "cserve: --error-logfile %s: %s\n", config->error_log, strerror(errno));
         return -1;
     }
     log_set_level(config->log_level);
     return 0;
+}
+
+/* For a reload: the command line is what it was. */
+static const struct process_config *reread(void)
+{
+    static struct config configs[2]; /* the master still uses the latest one while the next is read */
+    static unsigned count;
+    struct config *config = &configs[count % 2];
+    char error[512];
+
+    options_release(config);
+    if (options_parse(config, argument_count, arguments, error, sizeof(error)) != 0) {
+        log_error("%s", error);
+        return NULL;
+    }
+    log_set_level(config->log_level);
+    config->process.start_dir = start_dir;
+    count++;
+    return &config->process;
 }
 
 int main(int argc, char **argv)
@@ -60,12 +87,18 @@ int main(int argc, char **argv)
     int status = EXIT_USAGE;
 
     reserve_stdio();
+    argument_count = argc;
+    arguments = argv;
     if (options_parse(&config, argc, argv, error, sizeof(error)) != 0)
         fprintf(stderr, "cserve: %s\n", error);
     else if (config.show_help || config.show_version || config.show_markdown)
         status = print_and_exit(&config);
-    else if (prepare(&config) == 0)
-        status = master_run(&config.process);
+    else {
+        config.process.start_dir = start_dir = getcwd(NULL, 0);
+        if (prepare(&config) == 0)
+            status = master_run(&config.process, reread);
+    }
     options_release(&config);
+    free(start_dir);
     return status;
 }

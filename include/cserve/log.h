@@ -13,10 +13,12 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
 
 /*
- * Opens (appends to, creates with mode 0644) the file, or stderr for NULL and "-".
+ * Opens (appends to, creates with mode 0644) the file (`path` is borrowed), or stderr for NULL and "-".
  * Returns 0, or -1 with errno and the log as it was.
  */
 int log_open(const char *path);
+/* Opens the file anew, on the descriptor that it has: it was renamed. 0, or -1 with errno and the log as it was. */
+int log_reopen(void);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 

@@ -13,6 +13,7 @@
 enum {
     POLLER_READ = EPOLLIN,
     POLLER_WRITE = EPOLLOUT,
+    POLLER_EXCLUSIVE = EPOLLEXCLUSIVE, /* with poller_add: one of those that wait in other processes is woken, not all */
     POLLER_HANGUP = EPOLLHUP | EPOLLERR, /* always reported */
 };
 

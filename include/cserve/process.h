@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes: the master owns the sockets and has no Python; the worker it forks runs the server.
- * A worker that dies is replaced; one that cannot start ends the program.
+ * Processes: the master owns the sockets and has no Python; the workers it forks run the server.
+ * A worker that dies is replaced; one that cannot start in the beginning ends the program.
  */
 #ifndef CSERVE_PROCESS_H
 #define CSERVE_PROCESS_H
@@ -11,12 +11,28 @@
 #include "cserve/python.h"
 #include "cserve/server.h"
 
+enum {
+    WORKERS_MAX = 256,
+    UMASK_INHERITED = 01000, /* of umask_bits: leave it as it is */
+};
+
 struct process_config {
     const char *const *binds; /* addresses as address_parse takes them */
     size_t bind_count;
     int backlog;
+    int workers;              /* at most WORKERS_MAX; 0: as many as there are processors */
     int graceful_timeout_ms;  /* from the signal to stop until what is still in flight is cut off */
+    uint64_t max_requests;    /* a worker that has begun so many is replaced, and so on; 0: never */
+    uint64_t max_requests_jitter; /* up to so many more, by chance */
+    int max_lifetime_ms;
+    int max_memory_mb;        /* resident */
+    bool preload;             /* load the application once and fork workers from there */
+    const char *pid_file;     /* NULL: none */
+    const char *user;         /* who the application runs as: a name or number; NULL: whoever started cserve */
+    const char *group;
+    int umask_bits;
     const char *chdir;        /* main changes to it before anything else; or NULL */
+    const char *start_dir;    /* where cserve was started: a new binary starts there too */
     struct server_config server;
     struct python_config python;
 };
@@ -30,16 +46,23 @@ enum {
 };
 
 /*
- * Opens the listeners, starts the worker, prints the "Serving HTTP on" lines, supervises until stopped.
- * Exit status. In the worker, which is forked from it, this does not return.
+ * Opens the listeners, starts the workers, prints the "Serving HTTP on" lines, supervises until stopped.
+ * Exit status. In a worker, which is forked from it, this does not return.
+ *
+ * `reread` reads the options again: a configuration that stays valid, or NULL with the reason logged.
  */
-int master_run(const struct process_config *config);
+int master_run(const struct process_config *config, const struct process_config *(*reread)(void));
 
-/*
- * A worker's life: interpreter, application, server. Writes one byte to ready_fd once it can serve, and
- * stops when a byte comes back, on SIGTERM, or when `master` (its parent) ends. Exit status.
- */
-int worker_run(const struct process_config *config, struct listener *listeners, size_t count, pid_t master,
-               int ready_fd);
+/* What a worker gets from its master. */
+struct assignment {
+    struct listener *listeners; /* closed when it stops */
+    size_t count;
+    pid_t master; /* its parent */
+    int link;     /* a socket: see process/link.h */
+    const struct scoreboard *board;
+};
+
+/* A worker's life: interpreter, application, server, until it is told to stop or the master ends. Exit status. */
+int worker_run(const struct process_config *config, const struct assignment *assignment);
 
 #endif

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +25,7 @@
 #define WRITE_WAIT_MS 100 /* for the reader of a pipe that is set to non-blocking */
 
 static _Atomic int descriptor = STDERR_FILENO;
+static const char *file; /* borrowed; NULL: stderr */
 static _Atomic int threshold = LOG_LEVEL_INFO;
 
 static const char *const level_names[] = {
@@ -31,18 +33,38 @@ static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "ERROR", [LOG_LEVEL_CRITICAL] = "CRITICAL",
 };
 
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+}
+
 int log_open(const char *path)
 {
-    int fd = STDERR_FILENO;
+    bool is_file = path != NULL && strcmp(path, "-") != 0;
+    int fd = is_file ? open_file(path) : STDERR_FILENO;
 
-    if (path != NULL && strcmp(path, "-") != 0)
-        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
     if (fd < 0)
         return -1;
+    file = is_file ? path : NULL;
     int before = atomic_exchange(&descriptor, fd);
     if (before != STDERR_FILENO)
         close(before);
     return 0;
+}
+
+/* The descriptor keeps its number: other threads may be about to write to it, and faulthandler knows it. */
+int log_reopen(void)
+{
+    int fd = file != NULL ? open_file(file) : -1;
+    int result;
+
+    if (file == NULL)
+        return 0;
+    if (fd < 0)
+        return -1;
+    result = dup3(fd, log_fd(), O_CLOEXEC) < 0 ? -1 : 0;
+    close(fd);
+    return result;
 }
 
 void log_set_level(enum log_level level)
@@ -108,6 +130,7 @@ static void append_format(struct buf *line, const char *format, va_list args)
     va_list again;
 
     va_copy(again, args);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the callers begin it, which the analyser does not see */
     int len = vsnprintf(NULL, 0, format, args);
     if (len > 0) {
         vsnprintf(buf_room(line, (size_t)len + 1), (size_t)len + 1, format, again);

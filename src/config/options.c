@@ -25,6 +25,7 @@ enum option_kind {
     OPTION_LIST,     /* const char **, owned, and a size_t that counts; may be repeated */
     OPTION_PATHS,    /* as OPTION_LIST, each value split at ':' */
     OPTION_COUNT,    /* a whole number */
+    OPTION_MODE,     /* permission bits, octal */
     OPTION_SIZE,     /* a whole number of bytes; K, M, G or T may follow */
     OPTION_DURATION, /* int, in milliseconds; given in seconds, decimals allowed */
     OPTION_CHOICE,   /* an enum, by the names of its values */
@@ -43,6 +44,7 @@ struct option {
     const char *text;    /* default of a text, or of networks */
     uint64_t min, max;
     const char *const *choices; /* OPTION_CHOICE: the names, then NULL */
+    const char *word;    /* a number: what may be said instead, for 0; or NULL */
     bool may_be_empty;   /* OPTION_TEXT, OPTION_NETWORKS */
     const char *help;
 };
@@ -108,6 +110,10 @@ static const struct option logging[] = {
 };
 
 static const struct option timeouts[] = {
+    {.name = "timeout", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(timeout_ms), .initial = 30000,
+     .max = DAY_MS,
+     .help = "Time that the application has for one request. Then the error log says where it is, the client gets 504, "
+             "and cserve.RequestTimeout is raised in it. 0 lets it take as long as it likes."},
     {.name = "graceful-timeout", .metavar = "SECONDS", .kind = OPTION_DURATION,
      FIELD(process.graceful_timeout_ms), .initial = 30000, .max = DAY_MS,
      .help = "Time that requests in flight have to finish once the server was told to stop."},
@@ -131,10 +137,38 @@ static const struct option timeouts[] = {
 };
 
 static const struct option concurrency[] = {
+    {.letter = 'w', .name = "workers", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.workers),
+     .initial = 1, .min = 1, .max = WORKERS_MAX, .word = "auto",
+     .help = "Worker processes; auto is as many as there are processors. SIGTTIN and SIGTTOU make them one more or less."},
     {.name = "threads", .metavar = "COUNT", .kind = OPTION_COUNT, SERVER(threads), .initial = 4, .min = 1,
      .max = 1024,
-     .help = "Requests that the application works on at once. Threads cost nothing until an answer is slow; "
+     .help = "Requests that the application works on at once, in each worker. Threads cost nothing until an answer is slow; "
              "with 1 the application never runs in two threads."},
+    {0},
+};
+
+static const struct option processes[] = {
+    {.name = "preload", .kind = OPTION_FLAG, FIELD(process.preload),
+     .help = "Load the application once and fork the workers from there: they start at once and share memory."},
+    {.name = "max-requests", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.max_requests),
+     .max = UINT32_MAX,
+     .help = "Requests after which a worker is replaced by a new one, which serves before the old one leaves; 0: never."},
+    {.name = "max-requests-jitter", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.max_requests_jitter),
+     .max = UINT32_MAX, .help = "Up to so many requests more, by chance, so that workers are not worn out together."},
+    {.name = "max-worker-lifetime", .metavar = "SECONDS", .kind = OPTION_DURATION, FIELD(process.max_lifetime_ms),
+     .max = 14 * DAY_MS, .help = "Age at which a worker is replaced; 0: never."},
+    {.name = "max-worker-memory", .metavar = "MEGABYTES", .kind = OPTION_COUNT, FIELD(process.max_memory_mb),
+     .max = 1024 * 1024, .help = "Resident memory from which on a worker is replaced; 0: never."},
+    {.name = "pid", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(process.pid_file),
+     .help = "Write the master's pid to this file, and remove that at the end."},
+    {.letter = 'u', .name = "user", .metavar = "USER", .kind = OPTION_TEXT, FIELD(process.user),
+     .help = "Run the application as this user, a name or a number; only root can. The master stays root, so that it can "
+             "open ports and log files."},
+    {.letter = 'g', .name = "group", .metavar = "GROUP", .kind = OPTION_TEXT, FIELD(process.group),
+     .help = "Run the application as this group. Without it: the group of --user."},
+    {.letter = 'm', .name = "umask", .metavar = "MODE", .kind = OPTION_MODE, FIELD(process.umask_bits),
+     .initial = UMASK_INHERITED, .max = 0777,
+     .help = "Permissions that files created here do not get, octal. Without it: those of the shell."},
     {0},
 };
 
@@ -196,6 +230,7 @@ static const struct option hidden[] = {
 
 static const struct option_group groups[] = {
     {"Listening", listening}, {"Application", application}, {"Concurrency", concurrency},
+    {"Processes", processes},
     {"Logging", logging},     {"Timeouts", timeouts},
     {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},
 };
@@ -205,13 +240,14 @@ static const struct option_group groups[] = {
 /* What each kind of number asks of its text, for messages. */
 static const char *const number_words[] = {
     [OPTION_COUNT] = "a whole number",
+    [OPTION_MODE] = "an octal number",
     [OPTION_SIZE] = "a number of bytes (K, M, G or T may follow)",
     [OPTION_DURATION] = "a number of seconds (such as 30 or 0.5)",
 };
 
 static bool is_number(enum option_kind kind)
 {
-    return kind == OPTION_COUNT || kind == OPTION_SIZE || kind == OPTION_DURATION;
+    return kind == OPTION_COUNT || kind == OPTION_MODE || kind == OPTION_SIZE || kind == OPTION_DURATION;
 }
 
 /* Walks over all rows: the one behind `o`, or the first; NULL behind the last. */
@@ -231,14 +267,13 @@ static const struct option *next_option(const struct option *o, size_t *group)
 
 static int parse_size(struct str text, uint64_t *value)
 {
-    static const char suffixes[] = "KMGT";
+    static const char suffixes[] = "KkMmGgTt";
     unsigned shift = 0;
 
     if (text.len > 0) {
         char last = text.ptr[text.len - 1];
-        last = last >= 'a' && last <= 'z' ? (char)(last - 'a' + 'A') : last;
         const char *found = last != '\0' ? strchr(suffixes, last) : NULL;
-        shift = found == NULL ? 0 : 10 * (unsigned)(found - suffixes + 1);
+        shift = found == NULL ? 0 : 10 * ((unsigned)(found - suffixes) / 2 + 1);
         text.len -= found != NULL;
     }
     if (str_to_u64(text, UINT64_MAX >> shift, value) != 0)
@@ -267,8 +302,21 @@ static int parse_seconds(struct str text, uint64_t *ms)
     return 0;
 }
 
+static int parse_octal(struct str text, uint64_t *value)
+{
+    *value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '7' || i == 8)
+            return -1;
+        *value = *value * 8 + (uint64_t)(text.ptr[i] - '0');
+    }
+    return text.len > 0 ? 0 : -1;
+}
+
 static int parse_number(enum option_kind kind, struct str text, uint64_t *value)
 {
+    if (kind == OPTION_MODE)
+        return parse_octal(text, value);
     if (kind == OPTION_SIZE)
         return parse_size(text, value);
     if (kind == OPTION_DURATION)
@@ -288,6 +336,10 @@ static void format_number(char *text, size_t cap, enum option_kind kind, uint64_
             text[--len] = '\0';
         if (text[len - 1] == '.')
             text[len - 1] = '\0';
+        return;
+    }
+    if (kind == OPTION_MODE) {
+        snprintf(text, cap, "%llo", (unsigned long long)value);
         return;
     }
     while (kind == OPTION_SIZE && power < 4 && value > 0 && value % KIB == 0) {
@@ -399,14 +451,18 @@ static int take_number(struct parser *p, const struct option *o, const char *val
     uint64_t number;
     int parsed = parse_number(o->kind, str_make(value, strlen(value)), &number);
 
+    if (o->word != NULL && strcmp(value, o->word) == 0) {
+        store_number(p->config, o, 0);
+        return 0;
+    }
     if (parsed == 0 && number >= o->min && number <= o->max) {
         store_number(p->config, o, number);
         return 0;
     }
     format_number(min, sizeof(min), o->kind, o->min);
     format_number(max, sizeof(max), o->kind, o->max);
-    return FAIL(p, "--%s must be %s from %s to %s, not \"%s\"", o->name, number_words[o->kind], min, max,
-                value);
+    return FAIL(p, "--%s must be %s%s%s from %s to %s, not \"%s\"", o->name, o->word != NULL ? o->word : "",
+                o->word != NULL ? " or " : "", number_words[o->kind], min, max, value);
 }
 
 /* "debug, info, warning, error or critical" */
@@ -644,8 +700,10 @@ static void describe_default(struct buf *out, const struct option *o)
 {
     char text[24] = "";
 
-    if (is_number(o->kind))
+    if (is_number(o->kind) && o->initial <= o->max)
         format_number(text, sizeof(text), o->kind, o->initial);
+    else if (is_number(o->kind))
+        text[0] = '\0';
     else if (o->kind == OPTION_CHOICE)
         snprintf(text, sizeof(text), "%s", o->choices[o->initial]);
     else if (o->text != NULL)
@@ -662,7 +720,7 @@ static void describe_range(struct buf *out, const struct option *o)
         return;
     format_number(min, sizeof(min), o->kind, o->min);
     format_number(max, sizeof(max), o->kind, o->max);
-    buf_printf(out, "%s to %s", min, max);
+    buf_printf(out, "%s to %s%s%s", min, max, o->word != NULL ? ", " : "", o->word != NULL ? o->word : "");
 }
 
 /* Prints words from column `column` on, each further line indented. */
@@ -725,7 +783,9 @@ void options_help(FILE *out)
             print_option(out, o);
     }
     fputs("\nSignals: INT and TERM stop after the requests in flight; a second one, or QUIT,\n"
-          "stops at once. Exit status: 0 all finished, 1 failed, 2 usage, 3 the application\n"
+          "stops at once. HUP reloads, USR1 opens the logs anew, USR2 starts a new binary\n"
+          "beside this one, TTIN and TTOU add and remove a worker, WINCH stops workers.\n"
+          "Exit status: 0 all finished, 1 failed, 2 usage, 3 the application\n"
           "does not load.\n",
           out);
 }

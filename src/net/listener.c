@@ -2,10 +2,16 @@
 /*
  * Listening sockets. Options that accepted sockets inherit (TCP_NODELAY) are set here once, so
  * that a new connection costs one system call.
+ *
+ * Several processes get connections in equal shares when each has a socket of its own on the same port (SO_REUSEPORT).
+ * The first of them is bound without that option: two servers that are started on one port by mistake would otherwise
+ * share it and never say so.
  */
 #include "cserve/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,14 +39,18 @@ static void remove_stale_unix(const struct address *a)
         unlink(a->u.local.sun_path);
 }
 
+/* What a client leaves unread beyond this stays with us, where it is counted, and does not fill the kernel's memory. */
+enum { UNSENT_BYTES = 128 * 1024 };
+
 static int set_options(int fd, const struct address *a)
 {
-    int on = 1, only6 = !address_is_wildcard(a);
+    int on = 1, only6 = !address_is_wildcard(a), unsent = UNSENT_BYTES;
 
     if (address_is_unix(a))
         return 0;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)) != 0)
         return -1;
     if (a->u.any.sa_family == AF_INET6)
         return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6));
@@ -61,6 +71,11 @@ static const char *advice(int error)
     }
 }
 
+static int set_flag(int fd, int option)
+{
+    return setsockopt(fd, SOL_SOCKET, option, &(int){1}, sizeof(int));
+}
+
 static int bind_and_listen(struct listener *l, int backlog)
 {
     if (address_is_unix(&l->address))
@@ -69,7 +84,7 @@ static int bind_and_listen(struct listener *l, int backlog)
         return -1;
     if (address_is_unix(&l->address))
         return listen(l->fd, backlog);
-    if (listen(l->fd, backlog) != 0)
+    if (set_flag(l->fd, SO_REUSEPORT) != 0 || listen(l->fd, backlog) != 0)
         return -1;
     return getsockname(l->fd, &l->address.u.any, &l->address.len);
 }
@@ -78,6 +93,7 @@ int listener_open(struct listener *l, const char *text, int backlog, char *error
 {
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
+    l->shared = false;
     if (address_parse(&l->address, text, error, cap) != 0)
         return -1;
     l->fd = socket(l->address.u.any.sa_family, type, 0);
@@ -90,6 +106,79 @@ int listener_open(struct listener *l, const char *text, int backlog, char *error
         return -1;
     }
     return 0;
+}
+
+/* A socket of its own, bound beside the others. A descriptor, or -1 with errno. */
+static int open_beside(const struct listener *first, int backlog)
+{
+    const struct address *a = &first->address;
+    int fd = socket(a->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && set_options(fd, a) == 0 && set_flag(fd, SO_REUSEPORT) == 0 &&
+        bind(fd, &a->u.any, a->len) == 0 && listen(fd, backlog) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool may_have_others(const struct listener *l)
+{
+    int reuse = 0;
+    socklen_t len = sizeof(reuse);
+
+    return !address_is_unix(&l->address) &&
+           getsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &reuse, &len) == 0 && reuse;
+}
+
+int listener_clone(struct listener *l, struct listener *first, int backlog)
+{
+    *l = *first;
+    l->fd = may_have_others(first) ? open_beside(first, backlog) : -1;
+    if (l->fd >= 0)
+        return 0;
+    l->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
+    l->shared = first->shared = true;
+    return l->fd >= 0 ? 0 : -1;
+}
+
+int listener_adopt(struct listener *l, int fd)
+{
+    int listens = 0, type = 0, flags = fcntl(fd, F_GETFL);
+    socklen_t len = sizeof(int);
+
+    *l = (struct listener){.fd = -1, .address.len = sizeof(l->address.u)};
+    if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0)
+        return -1;
+    errno = EINVAL;
+    if (type != SOCK_STREAM || !listens)
+        return -1;
+    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        return -1;
+    if (getsockname(fd, &l->address.u.any, &l->address.len) != 0)
+        return -1;
+    if (!address_is_unix(&l->address))
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    l->fd = fd;
+    return 0;
+}
+
+int listener_steer(const struct listener *l, const unsigned *numbers, unsigned count)
+{
+    struct sock_filter code[2 + 2 * LISTENER_STEER_MAX] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+    };
+    struct sock_fprog program = {.len = 2, .filter = code};
+
+    if (address_is_unix(&l->address) || count == 0 || count > LISTENER_STEER_MAX)
+        return 0;
+    for (unsigned i = 0; i < count; i++) {
+        code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, i + 1 < count);
+        code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, numbers[i]);
+    }
+    return setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
 }
 
 void listener_close(struct listener *l, bool unlink_path)

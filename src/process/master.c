@@ -1,108 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The master: owns the listening sockets, forks the worker, and sees to it that there is one until it is
- * told to stop. It runs no Python and serves nobody, so it is always free to answer a signal.
+ * The master: owns the listening sockets, forks the workers, and sees to it that there are as many as there should be
+ * until it is told to stop. It runs no Python and serves nobody, so it is always free to answer a signal.
  *
- * One loop waits for signals (a signalfd: nothing happens in handlers, no race), for the worker's
- * first byte, and for deadlines. The link to the worker is a pair of sockets: a byte from the worker says
- * that it serves, a byte to it says stop, and the end of either process closes it.
+ * One loop waits for signals (a signalfd: nothing happens in handlers, no race), for what workers report, and for
+ * deadlines. After each turn all that is to be done is looked for anew (tend), so no event needs to know what follows.
  *
  *   SIGTERM, SIGINT     stop: requests in flight may finish within the graceful timeout
- *   either again        stop at once: the worker is killed
+ *   either again        stop at once: the workers are killed
  *   SIGQUIT             stop at once
+ *   SIGHUP              reload options and application; no request is lost
+ *   SIGUSR1             open the log files anew
+ *   SIGUSR2             start a new binary on the same sockets, beside this one
+ *   SIGTTIN, SIGTTOU    one worker more, one less
+ *   SIGWINCH            stop the workers, but not the master, until SIGHUP; ignored in a terminal, where it means another thing
  *   SIGCHLD             reap; as process 1 of a container also children of others
- *   SIGHUP              nothing yet, but not the end either
  *
  * Exit status: EXIT_OK if all that was in flight was finished; EXIT_FAILED if it was cut off, or nothing
- * could be bound; EXIT_APP if the first worker could not load the application.
+ * could be bound; EXIT_APP if a first worker could not load the application.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cserve/clock.h"
 #include "cserve/log.h"
 #include "cserve/mem.h"
-#include "cserve/process.h"
+
+#include "preload.h"
+#include "process_internal.h"
 
 enum {
-    YOUNG_MS = 1000,       /* a worker that lived shorter is not replaced at once */
-    FIRST_PAUSE_MS = 100,  /* doubled each time, */
-    LAST_PAUSE_MS = 10000, /* up to this */
-    SAME_ORDER_MS = 20,    /* timeout(1) and others signal the process and its group: that is one order */
+    SAME_ORDER_MS = 20, /* timeout(1) and others signal the process and its group: that is one order */
+    RETIRE_MS = 1000,   /* for handshakes that have begun with a socket that is to go */
+    OTHER_WAITS = 4,    /* signals, the old master, two templates */
 };
 
-struct master {
-    const struct process_config *config;
-    struct listener *listeners; /* owned */
-    size_t listener_count;
-    int signal_fd;
-
-    pid_t worker;        /* 0: there is none */
-    int link;            /* to it, or -1 */
-    bool ready;          /* it serves */
-    int64_t started_ms;
-    int pause_ms;        /* before the next one, if this one dies young */
-    int64_t start_at_ms; /* when the next one is due; 0: none is */
-
-    bool announced;      /* a worker has been ready */
-    int64_t stopped_ms;  /* when the order to stop came; 0: it did not */
-    int64_t kill_at_ms;  /* when patience ends; 0: not yet */
-    bool finished;
-    int status;
-};
-
-/* --- listeners --------------------------------------------------------------------------------- */
-
-static int open_listeners(struct master *m)
+void master_fail(struct master *m, int status)
 {
-    char error[512];
-    const struct process_config *config = m->config;
-
-    m->listeners = mem_zalloc(config->bind_count * sizeof(*m->listeners));
-    for (size_t i = 0; i < config->bind_count; i++) {
-        if (listener_open(&m->listeners[i], config->binds[i], config->backlog, error, sizeof(error)) != 0) {
-            log_critical("%s", error);
-            return -1;
-        }
-        m->listener_count++;
-    }
-    return 0;
-}
-
-static void close_listeners(struct master *m)
-{
-    for (size_t i = 0; i < m->listener_count; i++)
-        listener_close(&m->listeners[i], true);
-    m->listener_count = 0;
-}
-
-static void announce(struct master *m)
-{
-    char url[256];
-
-    m->announced = true;
-    for (size_t i = 0; i < m->listener_count; i++) {
-        listener_url(&m->listeners[i], url, sizeof(url));
-        printf("Serving HTTP on %s ...\n", url);
-    }
-    if (isatty(STDOUT_FILENO))
-        printf("Press Ctrl-C to stop.\n");
-    fflush(stdout);
+    if (m->status == EXIT_OK)
+        m->status = status;
+    if (m->stopped_ms != 0)
+        return;
+    m->stopped_ms = clock_ms();
+    for (struct child *c = m->children; c != NULL; c = c->next)
+        child_kill(c);
 }
 
 /* --- signals ----------------------------------------------------------------------------------- */
 
 static void fill_signals(sigset_t *set)
 {
-    static const int taken[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
+    static const int taken[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,   SIGUSR1,
+                                SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH, SIGCHLD};
 
     sigemptyset(set);
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
@@ -123,130 +82,133 @@ static int open_signals(struct master *m)
     return m->signal_fd < 0 ? -1 : 0;
 }
 
-/* --- the worker's life ------------------------------------------------------------------------- */
+/* --- stopping ---------------------------------------------------------------------------------- */
 
-static void close_link(struct master *m)
+static const char *order_name(int signal_number)
 {
-    if (m->link >= 0)
-        close(m->link);
-    m->link = -1;
+    return signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : "SIGQUIT";
 }
 
-/* In the child. */
-static _Noreturn void become_worker(struct master *m, pid_t master, int link)
+static void stop(struct master *m, int signal_number)
 {
-    close(m->signal_fd);
-    close_link(m);
-    exit(worker_run(m->config, m->listeners, m->listener_count, master, link));
+    m->stopped_ms = clock_ms();
+    notify_stopping();
+    sockets_close(m); /* workers have their own, and close them when they have accepted who waits there */
+    log_info("%s: stopping, requests in flight have %g s", order_name(signal_number),
+             m->config->graceful_timeout_ms / 1000.0);
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        c->slot = -1;
+        child_dismiss(m, c, ORDER_STOP);
+    }
 }
 
-static void postpone_start(struct master *m)
+static void stop_at_once(struct master *m, int signal_number)
 {
-    m->start_at_ms = clock_ms() + m->pause_ms;
-    m->pause_ms = m->pause_ms * 2 < LAST_PAUSE_MS ? m->pause_ms * 2 : LAST_PAUSE_MS;
+    log_warning("%s: stopping at once", order_name(signal_number));
+    notify_stopping();
+    if (m->stopped_ms == 0)
+        m->stopped_ms = clock_ms();
+    for (struct child *c = m->children; c != NULL; c = c->next)
+        child_kill(c);
+    if (m->children == NULL)
+        master_fail(m, EXIT_FAILED);
 }
 
-static void start_worker(struct master *m)
+static void take_stop(struct master *m, int signal_number)
 {
-    int ends[2];
+    if (signal_number != SIGQUIT && m->stopped_ms == 0)
+        stop(m, signal_number);
+    else if (signal_number == SIGQUIT || clock_ms() - m->stopped_ms >= SAME_ORDER_MS)
+        stop_at_once(m, signal_number);
+}
 
-    m->start_at_ms = 0;
-    m->started_ms = clock_ms();
-    m->ready = false;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-        log_error("cannot start a worker: %s", strerror(errno));
-        postpone_start(m);
+/* --- more workers, fewer, none ----------------------------------------------------------------- */
+
+static void add_worker(struct master *m)
+{
+    m->resting = false;
+    if (m->wanted == WORKERS_MAX || (m->wanted == m->slot_count && sockets_add(m) != 0))
         return;
-    }
-    m->link = ends[0];
-    fflush(NULL);
-    pid_t self = getpid();
-    m->worker = fork();
-    if (m->worker == 0)
-        become_worker(m, self, ends[1]);
-    close(ends[1]);
-    if (m->worker < 0) {
-        log_error("cannot start a worker: %s", strerror(errno));
-        m->worker = 0;
-        close_link(m);
-        postpone_start(m);
-    }
+    m->wanted++;
+    log_info("SIGTTIN: %d workers", m->wanted);
 }
 
-/* The worker's first byte has come, or the link's end, which SIGCHLD will explain. */
-static void hear_worker(struct master *m)
+static void remove_worker(struct master *m)
 {
-    char byte;
-    ssize_t got = recv(m->link, &byte, 1, MSG_DONTWAIT);
-
-    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+    if (m->wanted == 1)
         return;
-    if (got != 1) {
-        close_link(m);
+    m->wanted--;
+    m->retire_at_ms = clock_ms() + RETIRE_MS;
+    log_info("SIGTTOU: %d workers", m->wanted);
+}
+
+/* The last slot goes, once it has a worker that can accept who still waits there. */
+static void retire_last(struct master *m)
+{
+    struct slot *slot = &m->slots[m->slot_count - 1];
+
+    if (slot->successor != NULL || slot->child == NULL || slot->child->is != CHILD_SERVING)
         return;
-    }
-    m->ready = true;
-    if (!m->announced)
-        announce(m);
-    else
-        log_info("worker %ld serves", (long)m->worker);
+    slot->child->slot = -1;
+    child_dismiss(m, slot->child, ORDER_STOP);
+    sockets_drop(m);
 }
 
-static void describe_end(char *text, size_t cap, int status)
+/* A window that changes its size sends this signal too. */
+static bool has_terminal(void)
 {
-    if (WIFSIGNALED(status))
-        snprintf(text, cap, "was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
-        snprintf(text, cap, "exited with status %d", WEXITSTATUS(status));
+    int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
-static void finish(struct master *m, int status)
+static void rest(struct master *m)
 {
-    m->finished = true;
-    m->status = status;
-}
-
-/* Stopping: all is well if the worker says so, or if it had not begun to serve. */
-static void worker_stopped(struct master *m, int status, const char *end)
-{
-    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
-    bool early = !m->ready && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
-
-    if (!clean && !early && m->kill_at_ms != 0)
-        log_error("worker %ld %s while it was stopping", (long)m->worker, end);
-    finish(m, clean || early ? EXIT_OK : EXIT_FAILED);
-}
-
-static void replace_worker(struct master *m, const char *end)
-{
-    bool young = !m->ready || clock_ms() - m->started_ms < YOUNG_MS;
-
-    if (young) {
-        log_error("worker %ld %s; a new one starts in %g s", (long)m->worker, end, m->pause_ms / 1000.0);
-        postpone_start(m);
+    if (has_terminal())
         return;
+    log_info("SIGWINCH: workers stop until SIGHUP");
+    m->resting = true;
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        c->slot = -1;
+        child_dismiss(m, c, ORDER_DRAIN);
     }
-    log_error("worker %ld %s; a new one starts", (long)m->worker, end);
-    m->pause_ms = FIRST_PAUSE_MS;
-    m->start_at_ms = clock_ms();
+    for (int i = 0; i < m->slot_count; i++)
+        m->slots[i].child = m->slots[i].successor = NULL;
 }
 
-static void worker_ended(struct master *m, int status)
+static void reopen_logs(struct master *m)
 {
-    char end[96];
+    privileges_grant_log(m->config, m->config->server.access_log);
+    if (log_reopen() != 0)
+        log_error("cannot open the error log again: %s", strerror(errno));
+    for (struct child *c = m->children; c != NULL; c = c->next)
+        child_order(c, ORDER_REOPEN);
+    preload_order(m, ORDER_REOPEN);
+    log_info("SIGUSR1: log files are opened anew");
+}
 
-    describe_end(end, sizeof(end), status);
-    close_link(m);
-    if (m->stopped_ms != 0) {
-        worker_stopped(m, status, end);
-    } else if (!m->announced) {
-        bool failed = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED;
-        log_critical("worker %ld %s before it could serve", (long)m->worker, end);
-        finish(m, failed ? EXIT_FAILED : EXIT_APP);
-    } else {
-        replace_worker(m, end);
+/* --- children ---------------------------------------------------------------------------------- */
+
+static struct child *child_of(struct master *m, pid_t pid)
+{
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        if (c->pid == pid)
+            return c;
     }
-    m->worker = 0;
+    return NULL;
+}
+
+/* From what is waiting in the links: who has begun to serve did not fail to start. */
+static void hear_all(struct master *m)
+{
+    struct child *next;
+
+    for (struct child *c = m->children; c != NULL; c = next) {
+        next = c->next;
+        child_hear(m, c);
+    }
 }
 
 static void reap(struct master *m)
@@ -255,138 +217,224 @@ static void reap(struct master *m)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        /* The first byte may have come with the end: what was ready did not fail to start. */
-        if (pid == m->worker && !m->ready && m->link >= 0)
-            hear_worker(m);
-        if (pid == m->worker)
-            worker_ended(m, status);
+        hear_all(m);
+        struct child *c = child_of(m, pid);
+        if (c != NULL)
+            child_ended(m, c, status);
+        else if (pid == m->heir)
+            upgrade_failed(m, status);
+        else
+            preload_ended(m, pid, status);
     }
 }
 
-/* --- stopping ---------------------------------------------------------------------------------- */
-
-static const char *order_name(int signal_number)
+static void take_signal(struct master *m, int number)
 {
-    return signal_number == SIGINT ? "SIGINT" : signal_number == SIGTERM ? "SIGTERM" : "SIGQUIT";
-}
-
-static void kill_worker(struct master *m)
-{
-    m->kill_at_ms = 0;
-    if (m->worker > 0)
-        kill(m->worker, SIGKILL);
-}
-
-/* By signal, and by the link in case the application handles that signal itself. */
-static void tell_worker(struct master *m)
-{
-    kill(m->worker, SIGTERM);
-    if (m->link >= 0 && m->ready)
-        send(m->link, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void stop(struct master *m, int signal_number)
-{
-    m->stopped_ms = clock_ms();
-    m->start_at_ms = 0;
-    close_listeners(m); /* the worker has its own, and closes them when it has accepted who waits there */
-    log_info("%s: stopping, requests in flight have %g s", order_name(signal_number),
-             m->config->graceful_timeout_ms / 1000.0);
-    if (m->worker == 0) {
-        finish(m, EXIT_OK);
+    if (number == SIGCHLD)
+        reap(m);
+    else if (number == SIGTERM || number == SIGINT || number == SIGQUIT)
+        take_stop(m, number);
+    else if (m->stopped_ms != 0)
         return;
-    }
-    m->kill_at_ms = m->stopped_ms + m->config->graceful_timeout_ms;
-    tell_worker(m);
-}
-
-static void stop_at_once(struct master *m, int signal_number)
-{
-    log_warning("%s: stopping at once", order_name(signal_number));
-    if (m->stopped_ms == 0)
-        m->stopped_ms = clock_ms();
-    kill_worker(m);
-    if (m->worker == 0)
-        finish(m, EXIT_FAILED);
-}
-
-static void take_order(struct master *m, int signal_number)
-{
-    if (signal_number == SIGQUIT)
-        stop_at_once(m, signal_number);
-    else if (m->stopped_ms == 0)
-        stop(m, signal_number);
-    else if (clock_ms() - m->stopped_ms >= SAME_ORDER_MS)
-        stop_at_once(m, signal_number);
+    else if (number == SIGHUP)
+        handover_reload(m);
+    else if (number == SIGUSR1)
+        reopen_logs(m);
+    else if (number == SIGUSR2)
+        upgrade_start(m);
+    else if (number == SIGTTIN)
+        add_worker(m);
+    else if (number == SIGTTOU)
+        remove_worker(m);
+    else
+        rest(m);
 }
 
 static void read_signals(struct master *m)
 {
     struct signalfd_siginfo info;
 
-    while (!m->finished && read(m->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGCHLD)
-            reap(m);
-        else if (info.ssi_signo == SIGHUP)
-            log_warning("SIGHUP: there is nothing to reload");
-        else
-            take_order(m, (int)info.ssi_signo);
+    while (read(m->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        take_signal(m, (int)info.ssi_signo);
+}
+
+/* --- what is to be done ------------------------------------------------------------------------ */
+
+static void announce(struct master *m)
+{
+    char url[256];
+
+    for (int i = 0; i < m->wanted; i++) {
+        if (m->slots[i].child == NULL || m->slots[i].child->is != CHILD_SERVING)
+            return;
+    }
+    m->announced = true;
+    for (size_t i = 0; i < m->address_count; i++) {
+        listener_url(&m->slots[0].listeners[i], url, sizeof(url));
+        printf("Serving HTTP on %s ...\n", url);
+    }
+    if (isatty(STDOUT_FILENO))
+        printf("Press Ctrl-C to stop.\n");
+    fflush(stdout);
+    notify_ready();
+}
+
+static void fill_slots(struct master *m)
+{
+    int64_t now_ms = clock_ms();
+
+    for (int i = 0; i < m->slot_count && !m->resting; i++) {
+        struct slot *slot = &m->slots[i];
+        if (slot->child == NULL && now_ms >= slot->start_at_ms && preload_may_fork(m)) {
+            slot->start_at_ms = 0;
+            child_start(m, i);
+        }
     }
 }
 
-/* --- the loop ---------------------------------------------------------------------------------- */
-
-static int time_to_wait(const struct master *m)
+static void kill_late(struct master *m)
 {
-    int64_t due = m->start_at_ms != 0 ? m->start_at_ms : m->kill_at_ms;
-    int64_t left = due - clock_ms();
+    int64_t now_ms = clock_ms();
 
-    if (due == 0)
-        return -1;
-    return left > 0 ? (int)left : 0;
-}
-
-static void keep_deadlines(struct master *m)
-{
-    int64_t now = clock_ms();
-
-    if (m->start_at_ms != 0 && now >= m->start_at_ms)
-        start_worker(m);
-    if (m->kill_at_ms != 0 && now >= m->kill_at_ms) {
-        log_error("worker %ld did not finish within %g s and is killed", (long)m->worker,
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        if (c->kill_at_ms == 0 || now_ms < c->kill_at_ms || c->killed)
+            continue;
+        log_error("worker %ld did not finish within %g s and is killed", (long)c->pid,
                   m->config->graceful_timeout_ms / 1000.0);
-        kill_worker(m);
+        child_kill(c);
     }
+}
+
+static void tend(struct master *m)
+{
+    kill_late(m);
+    if (m->stopped_ms != 0) {
+        m->finished = m->children == NULL;
+        return;
+    }
+    preload_tend(m);
+    fill_slots(m);
+    sockets_steer(m);
+    if (!m->announced)
+        announce(m);
+    if (m->slot_count > m->wanted && clock_ms() >= m->retire_at_ms)
+        retire_last(m);
+    handover_tend(m);
+}
+
+/* When tend is to be called again although nothing has happened; 0: never. */
+static int64_t next_due(struct master *m)
+{
+    int64_t due_ms = notify_watchdog();
+
+    for (const struct child *c = m->children; c != NULL; c = c->next)
+        due_ms = c->killed ? due_ms : earlier(due_ms, c->kill_at_ms);
+    if (m->stopped_ms != 0)
+        return due_ms;
+    for (int i = 0; i < m->slot_count && !m->resting; i++)
+        due_ms = m->slots[i].child == NULL ? earlier(due_ms, m->slots[i].start_at_ms) : due_ms;
+    if (m->slot_count > m->wanted && clock_ms() < m->retire_at_ms)
+        due_ms = earlier(due_ms, m->retire_at_ms);
+    return earlier(earlier(due_ms, preload_due(m)), handover_due(m));
+}
+
+static int time_to_wait(struct master *m)
+{
+    int64_t due_ms = next_due(m);
+    int64_t left_ms = due_ms - clock_ms();
+
+    if (due_ms == 0)
+        return -1;
+    return left_ms <= 0 ? 0 : left_ms < 60000 ? (int)left_ms : 60000;
+}
+
+/* Fills m->waits; returns how many there are. */
+static nfds_t gather_waits(struct master *m)
+{
+    int count = 0, needed = OTHER_WAITS;
+
+    for (const struct child *c = m->children; c != NULL; c = c->next)
+        needed++;
+    if (needed > m->waits_cap) {
+        m->waits = mem_realloc(m->waits, (size_t)needed * sizeof(*m->waits));
+        m->waits_cap = needed;
+    }
+    m->waits[count++] = (struct pollfd){.fd = m->signal_fd, .events = POLLIN};
+    m->waits[count++] = (struct pollfd){.fd = m->old_master, .events = POLLIN};
+    m->waits[count++] = (struct pollfd){.fd = m->template.link, .events = POLLIN};
+    m->waits[count++] = (struct pollfd){.fd = m->next_template.link, .events = POLLIN};
+    for (const struct child *c = m->children; c != NULL; c = c->next)
+        m->waits[count++] = (struct pollfd){.fd = c->link, .events = POLLIN};
+    return (nfds_t)count;
 }
 
 static void supervise(struct master *m)
 {
+    tend(m);
     while (!m->finished) {
-        struct pollfd waits[2] = {{.fd = m->signal_fd, .events = POLLIN},
-                                  {.fd = m->ready ? -1 : m->link, .events = POLLIN}};
-        poll(waits, 2, time_to_wait(m));
-        if (waits[1].revents != 0)
-            hear_worker(m);
-        if (waits[0].revents != 0)
-            read_signals(m);
-        if (!m->finished)
-            keep_deadlines(m);
+        poll(m->waits, gather_waits(m), time_to_wait(m));
+        if (m->waits[1].revents != 0)
+            upgrade_promote(m);
+        preload_hear(m);
+        hear_all(m);
+        read_signals(m);
+        tend(m);
     }
 }
 
-int master_run(const struct process_config *config)
-{
-    struct master m = {.config = config, .signal_fd = -1, .link = -1, .pause_ms = FIRST_PAUSE_MS,
-                       .status = EXIT_FAILED};
+/* --- beginning and end ------------------------------------------------------------------------- */
 
-    if (open_signals(&m) == 0 && open_listeners(&m) == 0) {
-        start_worker(&m);
-        supervise(&m);
+/* Processors that this process may use. */
+static int count_processors(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return count < WORKERS_MAX ? count : WORKERS_MAX;
+}
+
+/* 0, or -1 with the reason logged. */
+static int open_slots(struct master *m)
+{
+    int workers = m->config->workers;
+
+    if (sockets_open(m) != 0)
+        return -1;
+    m->wanted = workers > 0 ? workers : count_processors();
+    if (m->wanted < m->slot_count)
+        m->wanted = m->slot_count; /* an old master had more */
+    while (m->slot_count < m->wanted) {
+        if (sockets_add(m) != 0)
+            return -1;
     }
-    close_listeners(&m);
-    free(m.listeners);
-    close_link(&m);
-    if (m.signal_fd >= 0)
-        close(m.signal_fd);
-    return m.status;
+    return 0;
+}
+
+static void close_all(struct master *m)
+{
+    preload_stop(m);
+    sockets_close(m);
+    pidfile_remove(m);
+    free(m->waits);
+    if (m->old_master >= 0)
+        close(m->old_master);
+    if (m->signal_fd >= 0)
+        close(m->signal_fd);
+}
+
+int master_run(const struct process_config *config, const struct process_config *(*reread)(void))
+{
+    struct master m = {.config = config, .reread = reread, .pid = getpid(), .signal_fd = -1, .old_master = -1,
+                       .template.link = -1, .next_template.link = -1, .handover_pause_ms = FIRST_PAUSE_MS,
+                       .template_pause_ms = FIRST_PAUSE_MS};
+    int status = EXIT_FAILED;
+
+    notify_open();
+    if (privileges_check(config) == 0 && open_signals(&m) == 0 && open_slots(&m) == 0 && pidfile_write(&m) == 0) {
+        privileges_grant_log(config, config->server.access_log);
+        supervise(&m);
+        status = m.status;
+    }
+    close_all(&m);
+    return status;
 }

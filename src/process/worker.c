@@ -17,12 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cserve/log.h"
 #include "cserve/process.h"
+
+#include "link.h"
+#include "process_internal.h"
+#include "worker.h"
 
 struct worker {
     const struct process_config *config;
@@ -74,6 +80,8 @@ static void prepare_signals(void)
     set_handler(SIGINT, on_nothing);
     set_handler(SIGQUIT, on_nothing);
     set_handler(SIGHUP, on_nothing);
+    set_handler(SIGUSR1, on_nothing);
+    set_handler(SIGUSR2, on_nothing);
     set_handler(SIGPIPE, SIG_IGN);
     set_handler(SIGXFSZ, SIG_IGN);
     sigemptyset(&none);
@@ -94,8 +102,7 @@ static void raise_descriptor_limit(int connections)
                     strerror(errno));
 }
 
-/* 0, or -1 if the master is gone already. */
-static int tie_to_master(pid_t master, int timeout_ms)
+int worker_tie(pid_t master, int timeout_ms)
 {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
 
@@ -108,46 +115,99 @@ static int tie_to_master(pid_t master, int timeout_ms)
     return is_orphan() ? -1 : 0;
 }
 
-/* The link is readable: the master says stop, or it is gone. */
+/* --- the link ---------------------------------------------------------------------------------- */
+
+static int report(const struct worker *worker, enum report_of of)
+{
+    const struct report report = {.of = of, .pid = getpid()};
+
+    return send(worker->link, &report, sizeof(report), MSG_NOSIGNAL) == (ssize_t)sizeof(report) ? 0 : -1;
+}
+
+static void on_enough(void *arg)
+{
+    report(arg, REPORT_WORN);
+}
+
+static void on_stuck(void *arg)
+{
+    report(arg, REPORT_STUCK);
+}
+
+static void reopen_logs(struct worker *worker)
+{
+    if (log_reopen() != 0)
+        log_error("cannot open the error log again: %s", strerror(errno));
+    server_reopen_log(worker->server);
+}
+
+static void lose_master(struct worker *worker)
+{
+    log_error("the master is gone: stopping within %g s", worker->config->graceful_timeout_ms / 1000.0);
+    timer_settime(end_timer, 0, &end_after, NULL);
+    close(worker->link); /* it would stay readable */
+    worker->link = -1;
+    server_stop(worker->server);
+}
+
+/* The link is readable: the master has an order, or it is gone. */
 static void hear_master(void *arg)
 {
     struct worker *worker = arg;
-    char order;
+    char order = 0;
 
     if (worker->link < 0)
         return;
     ssize_t got = read(worker->link, &order, 1);
     if (got < 0 && errno == EINTR)
         return;
-    if (got <= 0) {
-        log_error("the master is gone: stopping within %g s", worker->config->graceful_timeout_ms / 1000.0);
-        timer_settime(end_timer, 0, &end_after, NULL);
-        close(worker->link); /* it would stay readable */
-        worker->link = -1;
-    }
-    server_stop(worker->server);
+    if (got <= 0)
+        lose_master(worker);
+    else if (order == ORDER_STOP)
+        server_stop(worker->server);
+    else if (order == ORDER_DRAIN)
+        server_drain(worker->server);
+    else if (order == ORDER_REOPEN)
+        reopen_logs(worker);
+}
+
+/* --- serving ----------------------------------------------------------------------------------- */
+
+/* How many requests until it is to be replaced: by chance, so that workers of one age are not worn out at once. */
+static uint64_t count_to_live(const struct process_config *config)
+{
+    uint64_t chance = 0;
+
+    if (config->max_requests_jitter > 0 && getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+        chance = (uint64_t)getpid();
+    return config->max_requests + (chance != 0 ? chance % (config->max_requests_jitter + 1) : 0);
 }
 
 static int serve(struct worker *worker)
 {
+    const struct process_config *config = worker->config;
+
     running = worker->server;
     set_handler(SIGTERM, on_stop);
     if (server_watch(worker->server, worker->link, hear_master, worker) != 0) {
         log_critical("cannot watch the master: %s", strerror(errno));
         return EXIT_FAILED;
     }
-    if (write(worker->link, "!", 1) != 1)
+    server_on_stuck(worker->server, on_stuck, worker);
+    if (config->max_requests > 0)
+        server_on_count(worker->server, count_to_live(config), on_enough, worker);
+    if (report(worker, REPORT_READY) != 0)
         return EXIT_FAILED; /* the master is gone */
     return server_run(worker->server) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
-static int serve_with(struct worker *worker, struct listener *listeners, size_t count,
-                      struct handler *handler)
+static int serve_with(struct worker *worker, const struct assignment *assignment, struct handler *handler)
 {
     int status = EXIT_FAILED;
 
-    worker->server = server_new(&worker->config->server, listeners, count, handler);
+    worker->server = server_new(&worker->config->server, assignment->listeners, assignment->count, handler);
     if (worker->server != NULL) {
+        server_show_in(worker->server, assignment->board);
         status = serve(worker);
         set_handler(SIGTERM, on_nothing); /* it is stopping already */
         server_free(worker->server);
@@ -155,23 +215,38 @@ static int serve_with(struct worker *worker, struct listener *listeners, size_t 
     return status;
 }
 
-int worker_run(const struct process_config *config, struct listener *listeners, size_t count, pid_t master,
-               int ready_fd)
+int worker_prepare(const struct process_config *config, pid_t master)
 {
-    struct worker worker = {.config = config, .link = ready_fd};
-    int status = EXIT_APP;
-
     prepare_signals();
-    if (tie_to_master(master, config->graceful_timeout_ms) != 0)
-        return EXIT_FAILED;
+    if (privileges_drop(config) != 0)
+        return -1;
     raise_descriptor_limit(config->server.worker_connections);
+    return worker_tie(master, config->graceful_timeout_ms); /* last: a change of user unties */
+}
+
+struct handler *worker_load(const struct process_config *config)
+{
     if (python_start(&config->python) != 0)
-        return EXIT_APP;
+        return NULL;
     log_info("application %s, Python %s (%s), %s", config->python.app, python_version(), python_linkage(),
              python_executable());
-    struct handler *handler = python_load(&config->python);
-    if (handler != NULL)
-        status = serve_with(&worker, listeners, count, handler);
+    return python_load(&config->python);
+}
+
+int worker_serve(const struct process_config *config, const struct assignment *assignment, struct handler *handler)
+{
+    struct worker worker = {.config = config, .link = assignment->link};
+    int status = EXIT_APP;
+
+    if (handler != NULL && python_post_fork() == 0)
+        status = serve_with(&worker, assignment, handler);
     python_stop(handler);
     return status;
+}
+
+int worker_run(const struct process_config *config, const struct assignment *assignment)
+{
+    if (worker_prepare(config, assignment->master) != 0)
+        return EXIT_FAILED;
+    return worker_serve(config, assignment, worker_load(config));
 }

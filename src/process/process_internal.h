@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the master share.
+ *
+ * Reading order: master.c (the loop, signals, stopping), sockets.c (which sockets there are), children.c (the life of one
+ * worker), handover.c (reload and recycling: one worker takes over from another), preload.c, upgrade.c, notify.c,
+ * privileges.c, pidfile.c.
+ *
+ * A slot is a place for one worker, with sockets of its own, which the master keeps open: who waits there when a worker dies
+ * is accepted by the next one. A child is a worker process; while one takes over from another, a slot has two.
+ */
+#ifndef PROCESS_INTERNAL_H
+#define PROCESS_INTERNAL_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cserve/listener.h"
+#include "cserve/process.h"
+#include "cserve/scoreboard.h"
+
+#include "link.h"
+
+enum {
+    YOUNG_MS = 1000,       /* a worker that lived shorter is not replaced at once */
+    FIRST_PAUSE_MS = 100,  /* doubled each time, */
+    LAST_PAUSE_MS = 10000, /* up to this */
+};
+
+enum child_is {
+    CHILD_STARTING,
+    CHILD_SERVING,
+    CHILD_LEAVING, /* it was told to stop */
+};
+
+struct child {
+    struct child *next;
+    enum child_is is;
+    int slot;             /* -1: none any more */
+    pid_t pid;            /* 0: the template process has not said yet */
+    int link;             /* -1: closed */
+    unsigned generation;  /* of the code and options that it runs */
+    int64_t started_ms;
+    int64_t kill_at_ms;   /* when patience ends; 0: it may live */
+    bool killed;
+    const char *worn;     /* why it is to be replaced; NULL: it is not */
+    struct scoreboard board;
+};
+
+struct slot {
+    struct listener *listeners; /* owned: one for each address */
+    struct child *child;        /* serves, or will; NULL */
+    struct child *successor;    /* starts, to take over from child; NULL */
+    int pause_ms;               /* before the next one, if this one dies young */
+    int64_t start_at_ms;        /* when the next one is due */
+};
+
+/* The process that has loaded the application and forks workers; preload.c. */
+struct template {
+    pid_t pid; /* 0: there is none */
+    int link;  /* -1: closed */
+    bool ready;
+    unsigned generation;
+};
+
+struct master {
+    const struct process_config *config;
+    const struct process_config *(*reread)(void);
+    pid_t pid;
+    int signal_fd;
+
+    struct slot slots[WORKERS_MAX];
+    int slot_count;       /* that have sockets */
+    int wanted;           /* of them, the first; the others go once nobody waits at their sockets */
+    int64_t retire_at_ms; /* when they do */
+    size_t address_count;
+    unsigned steered[WORKERS_MAX], steered_count; /* slots that new connections go to */
+    struct child *children;
+    struct pollfd *waits; /* room for the loop's poll */
+    int waits_cap;
+
+    unsigned generation;
+    bool reloading;
+    bool resting;           /* SIGWINCH: no workers for now */
+    int64_t next_handover_ms;
+    int handover_pause_ms;  /* before the next attempt, if a successor does not start */
+    int64_t handed_over;    /* pid of who is leaving since the latest one; 0: nobody */
+    int64_t look_at_ms;     /* when to look at memory again */
+    struct template template, next_template;
+    int64_t template_at_ms; /* when to start one again */
+    int template_pause_ms;
+
+    pid_t heir;             /* the new binary; 0: there is none */
+    int old_master;         /* a pidfd; -1: there is none */
+    bool activated;         /* the sockets are the service manager's */
+    char pid_path[4096];    /* of the file that was written; "" if none was */
+
+    bool announced;         /* all workers have been ready */
+    int64_t stopped_ms;     /* when the order to stop came; 0: it did not */
+    bool finished;
+    int status;
+};
+
+/* Milliseconds on the monotonic clock: the earlier of two times, of which 0 is never. */
+static inline int64_t earlier(int64_t a, int64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* master.c */
+/* The end: with this status, unless an earlier one was bad. */
+void master_fail(struct master *m, int status);
+
+/* sockets.c */
+/* Opens or inherits the sockets of the first slots. 0, or -1 with the reason logged. */
+int sockets_open(struct master *m);
+/* A slot more. 0, or -1 with the reason logged. */
+int sockets_add(struct master *m);
+/* New connections go to the slots that have a worker, or will have one soon. */
+void sockets_steer(struct master *m);
+/* Closes the sockets of the last slot. */
+void sockets_drop(struct master *m);
+/* Closes all; files of unix sockets are removed unless others use them. */
+void sockets_close(struct master *m);
+
+/* children.c */
+/* Starts a worker in slot i, to serve there or to succeed who does. */
+void child_start(struct master *m, int i);
+/* What it says; then closes the link if it has ended. */
+void child_hear(struct master *m, struct child *c);
+/* It has ended with this status of waitpid. Frees it. */
+void child_ended(struct master *m, struct child *c, int status);
+void child_order(struct child *c, enum order order);
+/* Tells it to leave, and not to take longer than the graceful timeout. */
+void child_dismiss(struct master *m, struct child *c, enum order order);
+void child_kill(struct child *c);
+/* In a forked process: closes all that is the master's alone. `keep`: the slot whose listeners stay, or -1. */
+void children_forget(struct master *m, int keep);
+/* "was killed by signal 9 (Killed)" */
+void describe_end(char *text, size_t cap, int status);
+
+/* handover.c */
+void handover_reload(struct master *m);
+/* A successor serves. */
+void handover_done(struct master *m, struct slot *slot);
+/* A successor did not come to serve. */
+void handover_failed(struct master *m);
+/* Looks for who is to be replaced and does the next step. */
+void handover_tend(struct master *m);
+/* When to call it again; 0: when something happens. */
+int64_t handover_due(const struct master *m);
+
+/* notify.c: what the service manager is told, if there is one. */
+void notify_open(void);
+void notify_ready(void);
+void notify_reloading(void);
+void notify_stopping(void);
+/* Says that all is well if that is due. Returns when it is next; 0: never. */
+int64_t notify_watchdog(void);
+/* In a process that is to have a NOTIFY_SOCKET again: sets the environment. */
+void notify_pass_on(void);
+
+/* pidfile.c */
+/* Writes the process file, with ".2" to its name while an old master lives. 0, or -1 with the reason logged. */
+int pidfile_write(struct master *m);
+void pidfile_promote(struct master *m);
+void pidfile_remove(struct master *m);
+
+/* privileges.c */
+/* Checks that user and group exist. 0, or -1 with the reason logged. */
+int privileges_check(const struct process_config *config);
+/* Gives them up for good. 0, or -1 with the reason logged: do not go on. */
+int privileges_drop(const struct process_config *config);
+/* Creates a log file if it is not there, such that the application's user may write to it. */
+void privileges_grant_log(const struct process_config *config, const char *path);
+
+/* upgrade.c */
+void upgrade_start(struct master *m);
+/* What an old master passed to this one. */
+struct passed {
+    int *fds; /* owned by the caller; NULL: nothing was passed */
+    size_t count, per_slot;
+    bool activated;
+};
+void upgrade_inherited(struct master *m, struct passed *passed);
+/* The new binary has ended. */
+void upgrade_failed(struct master *m, int status);
+/* The old master has ended, or is about to: its place is ours. */
+void upgrade_promote(struct master *m);
+
+#endif
