@@ -17,6 +17,8 @@ CFLAGS_release := -O2 -g -fno-semantic-interposition -fstack-protector-strong
 LDFLAGS_release := -Wl,-z,relro,-z,now
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_tsan := -fsanitize=thread
 
 # Commands are shown in short; V=1 shows them whole.
 Q := $(if $(V),,@)
@@ -34,7 +36,7 @@ PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
 TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit docs install bench-loop setup setup-test serve run test check help clean FORCE
+.PHONY: all unit docs install bench-loop bench-threads tsan setup setup-test serve run test check help clean FORCE
 .DELETE_ON_ERROR:
 
 all: $(OUT)/cserve ## Build build/release/cserve (the default)
@@ -86,6 +88,13 @@ docs: $(OUT)/cserve ## Write docs/options.md from the option table
 bench-loop: $(OUT)/cserve ## Time a Python loop inside cserve against the interpreter's own executable
 	$(PYTHON_EXECUTABLE) tests/bench/loop.py $(OUT)/cserve $(PYTHON_EXECUTABLE)
 
+bench-threads: $(OUT)/cserve ## Measure what threads cost and give, beside what is aimed at (needs wrk)
+	$(PYTHON_EXECUTABLE) tests/bench/threads.py $(OUT)/cserve
+
+tsan: ## Run the stress test of the dispatcher with ThreadSanitizer (CSERVE_STRESS_MS: how long each case runs)
+	@$(MAKE) --no-print-directory VARIANT=tsan $(BUILD)/tsan/unit/test_threads
+	$(BUILD)/tsan/unit/test_threads
+
 install: $(OUT)/cserve ## Install to PREFIX (/usr/local), below DESTDIR if set
 	install -D -m 755 $(OUT)/cserve $(DESTDIR)$(PREFIX)/bin/cserve
 	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve
@@ -108,6 +117,8 @@ check: $(VENV_STAMP) $(OUT)/cserve
 
 test: setup-test ## Set up, build, and run every test, with and without sanitizers
 	@$(MAKE) --no-print-directory VARIANT=asan unit all
+	@$(MAKE) --no-print-directory fuzz-replay
+	@$(MAKE) --no-print-directory tsan
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory VARIANT=asan check
 
@@ -120,5 +131,5 @@ help: ## Show this
 clean: ## Remove what was built
 	rm -rf $(BUILD)
 
-include tests/fuzz/fuzz.mk
+include tests/fuzz/fuzz.mk tests/lint.mk tests/memcheck/memcheck.mk
 -include $(CORE_OBJ:.o=.d) $(PYTHON_OBJ:.o=.d) $(TOP_OBJ:.o=.d) $(UNIT:=.d)
