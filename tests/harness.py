@@ -445,6 +445,10 @@ def is_alive(pid):
     return False
 
 
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def status_kb(pid, name):
     """A field of /proc/PID/status that is in kB."""
     return int(re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])

@@ -83,8 +83,3 @@ def descriptors(pid):
 def sockets(pid):
     """How many sockets a process has open."""
     return sum(target.startswith("socket:") for target in descriptors(pid).values())
-
-
-def wait(seconds):
-    """Let time pass, for what must not happen meanwhile."""
-    threading.Event().wait(seconds)

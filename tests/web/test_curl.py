@@ -101,18 +101,23 @@ def test_curl_with_prior_knowledge_of_http2(hello):
 
 def test_telnet(hello):
     """The session of the README, typed into a real telnet."""
-    with subprocess.Popen(
+    telnet = subprocess.Popen(
         ["telnet", "127.0.0.1", str(hello.port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    ) as telnet:
-        output = harness.Output(telnet.stdout)
+    )
+    output = harness.Output(telnet.stdout)
+    try:
         assert output.wait("Escape character")
         telnet.stdin.write(b"GET /hello HTTP/1.1\nHost: localhost\nConnection: close\n\n")
         telnet.stdin.flush()
-        assert output.wait(r"HTTP/1\.1 200 OK\r?\n.*\n\r?\nHello, World!\n")
+        assert output.wait(r"HTTP/1\.1 200 OK\r?\n.*\n\r?\nHello, World!\n"), output.text()
+    finally:
         telnet.stdin.close()
+        telnet.kill()
+        telnet.wait()
+        output.join()
 
 
 def test_wrk_smoke(hello):

@@ -412,6 +412,17 @@ def test_W20_no_continue_when_the_content_is_there_already(echo):
         assert response.literal()["body"] == b"12345" and not response.interim
 
 
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_W20_no_continue_when_content_has_begun_to_come(echo, size):
+    with echo.connect() as client:
+        body = b"x" * size
+        request = post(body, {"Expect": "100-continue"})
+        client.send(request[:-5])
+        assert client.is_silent()
+        client.send(request[-5:])
+        assert client.response().literal()["body"] == body
+
+
 def test_W20_no_continue_for_a_request_without_content(echo):
     for method in ("GET", "POST"):
         with echo.connect() as client:

@@ -176,12 +176,13 @@ def test_H6_a_slow_reader_that_goes_on_reading(own_echo, app):
         assert len(client.response().body) == 80 * 65536
 
 
-def test_H6_time_in_the_application_is_not_the_clients(own_echo):
-    echo = own_echo(
-        "--header-timeout", SHORT, "--body-timeout", SHORT, "--write-timeout", SHORT, "--keep-alive", SHORT
-    )
+@pytest.mark.parametrize("threads", [1, 2])
+def test_H6_time_in_the_application_is_not_the_clients(own_echo, threads):
+    options = [f"--{name}-timeout={SHORT}" for name in ("header", "body", "write")]
+    echo = own_echo(*options, "--keep-alive", SHORT, "--threads", threads)
     with echo.connect() as client:
         assert client.request(make_request("GET", f"/spin?{SHORT * 2}")).text == "spun"
+        assert client.is_silent(SHORT / 3)
         assert client.request(GET).status == 200
 
 

@@ -145,7 +145,7 @@ def test_bad_values(run, arguments, words):
     [
         ("--prot", "--port"),
         ("--bnid", "--bind"),
-        ("--worker", "--worker-connections"),
+        ("--worker", "--workers"),
         ("--vnev", "--venv"),
         ("--access-log", "--access-logfile"),
         ("--limit-request-feilds", "--limit-request-fields"),

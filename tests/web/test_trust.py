@@ -88,7 +88,11 @@ X_FORWARDED = [
     ([("X-Forwarded-For", f"{LIAR},{CLIENT},127.0.0.1")], CLIENT, "http"),
     ([("X-Forwarded-For", f"{LIAR}, {CLIENT}, ::1, 127.0.0.1")], CLIENT, "http"),
     ([("X-Forwarded-For", LIAR), ("X-Forwarded-For", CLIENT)], CLIENT, "http"),
-    ([("X-Forwarded-For", LIAR), ("Accept", "*/*"), ("X-Forwarded-For", f"{CLIENT}, 127.0.0.1")], CLIENT, "http"),
+    (
+        [("X-Forwarded-For", LIAR), ("Accept", "*/*"), ("X-Forwarded-For", f"{CLIENT}, 127.0.0.1")],
+        CLIENT,
+        "http",
+    ),
     ([("X-Forwarded-For", f"127.0.0.1, {LIAR}, {CLIENT}")], CLIENT, "http"),
     ([("X-Forwarded-For", ", ".join([LIAR] * 500 + [CLIENT, HERE]))], CLIENT, "http"),
     # Only our own: the first of them made the request.
@@ -114,8 +118,11 @@ X_FORWARDED = [
     ([("X-Forwarded-Proto", "https, http")], HERE, "http"),
     ([("X-Forwarded-Proto", "http, https")], HERE, "https"),
     ([("X-Forwarded-For", CLIENT), ("X-Forwarded-Proto", "https")], CLIENT, "https"),
-    ([("X-Forwarded-For", f"{LIAR}, {CLIENT}, 127.0.0.1"), ("X-Forwarded-Proto", "http, https, http")],
-     CLIENT, "https"),
+    (
+        [("X-Forwarded-For", f"{LIAR}, {CLIENT}, 127.0.0.1"), ("X-Forwarded-Proto", "http, https, http")],
+        CLIENT,
+        "https",
+    ),
     ([("X-Forwarded-For", f"{LIAR}, {CLIENT}"), ("X-Forwarded-Proto", "https, http")], CLIENT, "http"),
     # The other kind is the client's own word.
     ([("Forwarded", f"for={LIAR};proto=https")], HERE, "http"),
@@ -142,18 +149,49 @@ FORWARDED = [
     ([("Forwarded", "")], HERE, "http"),
     ([("Forwarded", "," * 4000)], HERE, "http"),
     ([("X-Forwarded-For", LIAR), ("X-Forwarded-Proto", "https")], HERE, "http"),
-    ([("Forwarded", f"for={CLIENT}"), ("X-Forwarded-For", LIAR), ("X-Forwarded-Proto", "https")], CLIENT, "http"),
+    (
+        [("Forwarded", f"for={CLIENT}"), ("X-Forwarded-For", LIAR), ("X-Forwarded-Proto", "https")],
+        CLIENT,
+        "http",
+    ),
 ]
 
 # Fields that some proxy or framework somewhere takes for the client's address, scheme or host.
-OTHER_FORWARDED = [(name, LIAR) for name in (
-    "X-Real-IP", "Client-IP", "X-Client-IP", "True-Client-IP", "X-Cluster-Client-IP", "CF-Connecting-IP",
-    "Fastly-Client-IP", "X-Originating-IP", "Remote-Addr", "X-Remote-Addr", "X-ProxyUser-IP", "Via")] + [
-    ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Port", "666"), ("X-Forwarded-Server", "evil.example"),
-    ("X-Forwarded-Prefix", "/evil"), ("X-Forwarded-Ssl", "on"), ("X-Forwarded-Scheme", "https"),
-    ("X-Forwarded-Protocol", "https"), ("X-Scheme", "https"), ("X-Url-Scheme", "https"), ("Front-End-Https", "on"),
-    ("Script-Name", "/evil"), ("Path-Info", "/evil"), ("X-Script-Name", "/evil"), ("Wsgi.url-scheme", "https"),
-    ("Https", "on"), ("Remote-User", "root"), ("Auth-Type", "Basic")]
+OTHER_FORWARDED = [
+    (name, LIAR)
+    for name in (
+        "X-Real-IP",
+        "Client-IP",
+        "X-Client-IP",
+        "True-Client-IP",
+        "X-Cluster-Client-IP",
+        "CF-Connecting-IP",
+        "Fastly-Client-IP",
+        "X-Originating-IP",
+        "Remote-Addr",
+        "X-Remote-Addr",
+        "X-ProxyUser-IP",
+        "Via",
+    )
+] + [
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Port", "666"),
+    ("X-Forwarded-Server", "evil.example"),
+    ("X-Forwarded-Prefix", "/evil"),
+    ("X-Forwarded-Ssl", "on"),
+    ("X-Forwarded-Scheme", "https"),
+    ("X-Forwarded-Protocol", "https"),
+    ("X-Scheme", "https"),
+    ("X-Url-Scheme", "https"),
+    ("Front-End-Https", "on"),
+    ("Script-Name", "/evil"),
+    ("Path-Info", "/evil"),
+    ("X-Script-Name", "/evil"),
+    ("Wsgi.url-scheme", "https"),
+    ("Https", "on"),
+    ("Remote-User", "root"),
+    ("Auth-Type", "Basic"),
+]
 
 
 @pytest.mark.parametrize("fields, address, scheme", X_FORWARDED)
@@ -188,12 +226,20 @@ def test_S5_by_default_only_this_machine_is_trusted(trusting):
     assert trusting.believes(fields, source="127.0.0.2") == ("127.0.0.2", "http")
 
 
-@pytest.mark.parametrize("allowed, source, trusted", [
-    ("127.0.0.0/30", "127.0.0.3", True), ("127.0.0.0/30", "127.0.0.4", False),
-    ("127.0.0.7/32", "127.0.0.7", True), ("127.0.0.6/31", "127.0.0.8", False),
-    ("10.0.0.0/8, 127.0.0.9", "127.0.0.9", True), ("::1", "127.0.0.1", False),
-    ("*", "127.0.0.200", True), ("0.0.0.0/0", "127.0.0.200", True), ("", "127.0.0.1", False),
-])
+@pytest.mark.parametrize(
+    "allowed, source, trusted",
+    [
+        ("127.0.0.0/30", "127.0.0.3", True),
+        ("127.0.0.0/30", "127.0.0.4", False),
+        ("127.0.0.7/32", "127.0.0.7", True),
+        ("127.0.0.6/31", "127.0.0.8", False),
+        ("10.0.0.0/8, 127.0.0.9", "127.0.0.9", True),
+        ("::1", "127.0.0.1", False),
+        ("*", "127.0.0.200", True),
+        ("0.0.0.0/0", "127.0.0.200", True),
+        ("", "127.0.0.1", False),
+    ],
+)
 def test_S5_networks(serve, allowed, source, trusted):
     asker = Asker(serve(APP, "--forwarded-allow-ips", allowed))
     believed = asker.believes([("X-Forwarded-For", CLIENT), ("X-Forwarded-Proto", "https")], source=source)
@@ -215,10 +261,16 @@ def test_S5_an_ipv4_peer_of_a_dual_stack_socket_is_known_by_its_ipv4_address(ser
     assert asker.believes([("X-Forwarded-For", LIAR)], source="127.0.0.2") == ("127.0.0.2", "http")
 
 
-@pytest.mark.parametrize("options, trusted", [
-    ((), False), (("--forwarded-allow-ips", "unix"), True), (("--forwarded-allow-ips", "*"), True),
-    (("--forwarded-allow-ips", "0.0.0.0/0,::/0"), False), (("--forwarded-allow-ips", "127.0.0.1,unix"), True),
-])
+@pytest.mark.parametrize(
+    "options, trusted",
+    [
+        ((), False),
+        (("--forwarded-allow-ips", "unix"), True),
+        (("--forwarded-allow-ips", "*"), True),
+        (("--forwarded-allow-ips", "0.0.0.0/0,::/0"), False),
+        (("--forwarded-allow-ips", "127.0.0.1,unix"), True),
+    ],
+)
 def test_S5_over_a_unix_socket(serve, tmp_path, options, trusted):
     asker = Asker(serve(APP, "--bind", f"unix:{tmp_path}/socket", *options))
     believed = asker.believes([("X-Forwarded-For", f"{LIAR}, {CLIENT}"), ("X-Forwarded-Proto", "https")])
@@ -262,21 +314,30 @@ def test_S5_the_access_log_names_the_client_also_when_the_request_fails(serve):
         client.expect_end()
     assert last_logged(server, 2) == CLIENT
     with server.connect() as client:
-        client.send(harness.make_request("POST", fields=[fields[0], ("Transfer-Encoding", "chunked")]) + b"x\r\n")
+        client.send(
+            harness.make_request("POST", fields=[fields[0], ("Transfer-Encoding", "chunked")]) + b"x\r\n"
+        )
         assert client.response("POST").status == 400
     assert last_logged(server, 3) == CLIENT
-    assert [line.split()[-1] for line in server.access_lines()] == ["timeout-body", "client-gone", "bad-chunk-size"]
+    assert [line.split()[-1] for line in server.access_lines()] == [
+        "timeout-body",
+        "client-gone",
+        "bad-chunk-size",
+    ]
 
 
 # Names.
 
 
-@pytest.mark.parametrize("fields", [
-    [("X_Forwarded_For", LIAR), ("X_Forwarded_Proto", "https")],
-    [("X_Forwarded-For", LIAR), ("X-Forwarded_Proto", "https")],
-    [("X-Forwarded-For", CLIENT), ("X_Forwarded_For", LIAR)],
-    [("X_Forwarded_For", LIAR), ("X-Forwarded-For", CLIENT)],
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("X_Forwarded_For", LIAR), ("X_Forwarded_Proto", "https")],
+        [("X_Forwarded-For", LIAR), ("X-Forwarded_Proto", "https")],
+        [("X-Forwarded-For", CLIENT), ("X_Forwarded_For", LIAR)],
+        [("X_Forwarded_For", LIAR), ("X-Forwarded-For", CLIENT)],
+    ],
+)
 def test_S5_a_name_with_an_underscore_shadows_nothing(trusting, fields):
     address, scheme, environ = trusting.ask(fields)
     honest = [value for name, value in fields if name == "X-Forwarded-For"]
@@ -285,8 +346,21 @@ def test_S5_a_name_with_an_underscore_shadows_nothing(trusting, fields):
     assert "HTTP_X_FORWARDED_PROTO" not in environ
 
 
-@pytest.mark.parametrize("name", ["X_Secret", "X-Secret_", "_", "Content_Length", "Transfer_Encoding", "Content_Type",
-                                  "Host_", "Remote_Addr", "Proxy_", "Cookie_"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X_Secret",
+        "X-Secret_",
+        "_",
+        "Content_Length",
+        "Transfer_Encoding",
+        "Content_Type",
+        "Host_",
+        "Remote_Addr",
+        "Proxy_",
+        "Cookie_",
+    ],
+)
 def test_S5_names_with_underscores_are_dropped(trusting, name):
     plain = set(trusting.ask([])[2])
     environ = trusting.ask([(name, "7")])[2]
@@ -326,7 +400,7 @@ def tlv(kind, value):
     return struct.pack("!BH", kind, len(value)) + value
 
 
-# Header, then the client's address, its port, the server's address and its port; None: those of the connection.
+# Header, then the client's address and port, the server's address and port; None: those of the connection.
 HEADERS = [
     (v1(), (CLIENT, "4711", SERVICE, "443")),
     (v1("2001:db8::7", "2001:db8::1"), ("2001:db8::7", "4711", "2001:db8::1", "443")),
@@ -336,7 +410,10 @@ HEADERS = [
     (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", None),
     (v2(), (CLIENT, "4711", SERVICE, "443")),
     (v2("2001:db8::7", "2001:db8::1"), ("2001:db8::7", "4711", "2001:db8::1", "443")),
-    (v2(tlvs=tlv(0x01, b"h2") + tlv(0x02, b"www.example") + tlv(0x04, b"\0" * 100)), (CLIENT, "4711", SERVICE, "443")),
+    (
+        v2(tlvs=tlv(0x01, b"h2") + tlv(0x02, b"www.example") + tlv(0x04, b"\0" * 100)),
+        (CLIENT, "4711", SERVICE, "443"),
+    ),
     (v2(tlvs=tlv(0x04, b"\r\n\r\n" * 1000)), (CLIENT, "4711", SERVICE, "443")),
     (v2_header(0, 0x00, b""), None),
     (v2_header(0, 0x11, b"\xff" * 12), None),
@@ -365,7 +442,10 @@ BAD_HEADERS = [
     b"PROXY TCP6 203.0.113.9 192.0.2.80 4711 443\r\n",
     b"PROXY TCP5 203.0.113.9 192.0.2.80 4711 443\r\n",
     b"PROXY UDP4 203.0.113.9 192.0.2.80 4711 443\r\n",
-    b"PROXY unknown\r\n", b"PROXY \r\n", b"PROXY\r\n", b"PROXYTCP4\r\n",
+    b"PROXY unknown\r\n",
+    b"PROXY \r\n",
+    b"PROXY\r\n",
+    b"PROXYTCP4\r\n",
     b"PROXY UNKNOWN " + b"x" * 100,
     b"PROXY UNKNOWN " + b"x" * 200 + b"\r\n",
     v2()[:12] + b"\x11" + v2()[13:],
@@ -424,7 +504,7 @@ def test_proxy_header_split_at_every_byte(proxied, header, expected):
             client.send_each([whole[:at], whole[at:]])
             assert_described(proxied, client, environ_of(client.response()), expected)
     with proxied.connect() as client:
-        client.send_each(whole[at:at + 1] for at in range(len(whole)))
+        client.send_each(whole[at : at + 1] for at in range(len(whole)))
         assert_described(proxied, client, environ_of(client.response()), expected)
 
 
@@ -474,7 +554,9 @@ def test_a_peer_that_may_not_send_proxy_headers(serve, header):
 
 @pytest.mark.parametrize("allowed, expected", [("unix", CLIENT), ("127.0.0.1", None)])
 def test_proxy_header_over_a_unix_socket(serve, tmp_path, allowed, expected):
-    server = serve(APP, "--bind", f"unix:{tmp_path}/socket", "--proxy-protocol", "--proxy-allow-from", allowed)
+    server = serve(
+        APP, "--bind", f"unix:{tmp_path}/socket", "--proxy-protocol", "--proxy-allow-from", allowed
+    )
     with server.connect() as client:
         client.send(v1())
         response = client.request(harness.make_request()) if expected else client.response()
@@ -539,16 +621,22 @@ def test_S5_an_http_proxy_behind_a_tcp_proxy_can_be_trusted(serve):
 # The options.
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--forwarded-allow-ips", "127.0.0.1,10.0.0.0/33"], ["--forwarded-allow-ips", "'10.0.0.0/33'"]),
-    (["--forwarded-allow-ips", "localhost"], ["--forwarded-allow-ips", "'localhost'", "10.0.0.0/8"]),
-    (["--proxy-allow-from", "::1/129"], ["--proxy-allow-from", "'::1/129'"]),
-    (["--proxy-allow-from", "[::1]"], ["--proxy-allow-from", "'[::1]'"]),
-    (["--forwarded-headers", "x-forwarde"], ["--forwarded-headers", "x-forwarded or forwarded", "did you mean x-forwarded?"]),
-    (["--forwarded-headers", ""], ["--forwarded-headers"]),
-    (["--proxy-protocol=2"], ["--proxy-protocol", "no value"]),
-    (["--forwarded-allow"], ["--forwarded-allow", "did you mean --forwarded-allow-ips?"]),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--forwarded-allow-ips", "127.0.0.1,10.0.0.0/33"], ["--forwarded-allow-ips", "'10.0.0.0/33'"]),
+        (["--forwarded-allow-ips", "localhost"], ["--forwarded-allow-ips", "'localhost'", "10.0.0.0/8"]),
+        (["--proxy-allow-from", "::1/129"], ["--proxy-allow-from", "'::1/129'"]),
+        (["--proxy-allow-from", "[::1]"], ["--proxy-allow-from", "'[::1]'"]),
+        (
+            ["--forwarded-headers", "x-forwarde"],
+            ["--forwarded-headers", "x-forwarded or forwarded", "did you mean x-forwarded?"],
+        ),
+        (["--forwarded-headers", ""], ["--forwarded-headers"]),
+        (["--proxy-protocol=2"], ["--proxy-protocol", "no value"]),
+        (["--forwarded-allow"], ["--forwarded-allow", "did you mean --forwarded-allow-ips?"]),
+    ],
+)
 def test_options_that_do_not_do(cserve, tmp_path, arguments, words):
     process = harness.Process(cserve, [*arguments, "app"], tmp_path)
     assert process.wait() == 2
@@ -564,6 +652,9 @@ def test_the_last_list_counts(serve):
 def test_defaults_are_in_the_help(cserve, tmp_path):
     process = harness.Process(cserve, ["--help-markdown"], tmp_path)
     assert process.wait() == 0
-    for option, default in [("forwarded-allow-ips LIST", "127.0.0.1,::1"), ("forwarded-headers KIND", "x-forwarded"),
-                            ("proxy-allow-from LIST", "127.0.0.1,::1")]:
+    for option, default in [
+        ("forwarded-allow-ips LIST", "127.0.0.1,::1"),
+        ("forwarded-headers KIND", "x-forwarded"),
+        ("proxy-allow-from LIST", "127.0.0.1,::1"),
+    ]:
         assert re.search(rf"^\| `--{option}` \| {re.escape(default)} \|", process.output(), re.MULTILINE)

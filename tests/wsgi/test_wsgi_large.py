@@ -130,7 +130,7 @@ def test_S8_a_client_that_pipelines_without_end_and_reads_nothing(warm_host):
     host = warm_host
     before = host.server.rss_kb()
     with host.connect(receive_buffer=4096) as client:
-        batch = host.raw("results.large", target="/?20000") * 100
+        batch = host.raw("results.large", target="/?200000") * 100
         client.socket.setblocking(False)
         sent = 0
         with pytest.raises(BlockingIOError):

@@ -211,8 +211,7 @@ def keep(environ, start_response):
 
 
 def use_kept(environ, start_response):
-    """Calls what was kept, after the head of this request was started."""
-    write_now = start_response("200 OK", TEXT)
+    """Calls what was kept, before the head of this request is started."""
     results = []
     for call in (lambda: kept[0]("200 OK", [("X-Stale", "1")]), lambda: kept[1](b"stale")):
         try:
@@ -220,8 +219,7 @@ def use_kept(environ, start_response):
             results.append("no error")
         except Exception as error:
             results.append(type(error).__name__)
-    write_now(repr(results).encode())
-    return []
+    return answer(start_response, results)
 
 
 def hop_by_hop(environ, start_response):

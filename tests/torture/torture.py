@@ -1,0 +1,243 @@
+"""Tortures a server and reports what it cost those who did nothing wrong.
+
+Each round, all at once: slowhttptest in its four modes (slow heads, slow bodies, ranges, slow readers), wrk with
+10,000 connections, and a well-behaved client. The same well-behaved client asks a second server that nobody
+tortures: what both have to wait for is the machine's doing, not the server's.
+
+It fails if a request was lost or answered wrongly, if the worker's memory grows from round to round, or if the
+well-behaved client had to wait 100 ms longer than its twin. Everything stays on 127.0.0.1 and ends by itself.
+"""
+
+import argparse
+import csv
+import multiprocessing
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import harness  # noqa: E402
+
+SECONDS = 6  # of a round
+THINK_MS = 2000  # of each connection of wrk, on average
+SLOW_CONNECTIONS = 400  # of each mode of slowhttptest
+STALL_MS = 100
+WARM_UP = 3  # rounds, after which memory must not grow
+GROWTH_KB = 1024
+
+MODES = {
+    "slow heads": ["-H", "-i", "1", "-x", "24"],
+    "slow bodies": ["-B", "-i", "1", "-x", "10", "-s", "8192"],
+    "ranges": ["-R", "-a", "5", "-b", "3000"],
+    "slow readers": ["-X", "-w", "10", "-y", "20", "-n", "1", "-z", "32", "-k", "3"],
+}
+
+
+# The well-behaved client, in a process of its own.
+
+
+class Witness:
+    """Asks without pause, compares each answer, and measures the longest wait."""
+
+    def __init__(self, server):
+        self._address = server.address
+        self._number = 0
+
+    def watch(self, enough, results):
+        """Until `enough` is set; puts (answered, lost, wrong, longest wait in ms)."""
+        answered = lost = wrong = longest = 0
+        while not enough.is_set():
+            try:
+                with harness.Client(self._address, timeout=10) as client:
+                    for _ in range(40):
+                        begin = time.monotonic()
+                        wrong += not self._ask(client)
+                        longest = max(longest, time.monotonic() - begin)
+                        answered += 1
+                        enough.wait(0.002)
+            except (AssertionError, OSError, harness.Truncated) as reason:
+                print(f"lost: {reason}", file=sys.stderr)
+                lost += 1
+        results.put((answered, lost, wrong, longest * 1000))
+
+    def _ask(self, client):
+        self._number += 1
+        content = random.randbytes(20_000) if self._number % 10 == 0 else b""
+        method = "POST" if content else "GET"
+        response = client.request(harness.make_request(method, f"/{self._number}", body=content))
+        return response.text == f"{method} /{self._number} {len(content)} {zlib.crc32(content)}\n"
+
+
+class Watch:
+    """A witness at work while the block runs; its results are fields afterwards."""
+
+    def __init__(self, server):
+        self._enough = multiprocessing.Event()
+        self._results = multiprocessing.Queue()
+        self._process = multiprocessing.Process(target=Witness(server).watch, args=(self._enough, self._results))
+
+    def __enter__(self):
+        self._process.start()
+        return self
+
+    def __exit__(self, *_):
+        self._enough.set()
+        self.answered, self.lost, self.wrong, self.longest_ms = self._results.get(timeout=60)
+        self._process.join()
+
+
+# The tormentors.
+
+
+def start(command, directory, **environment):
+    """A tormentor, with less claim to the processor than those whom it torments and those who watch."""
+    return subprocess.Popen(
+        ["nice", "-n", "10", *map(str, command)],
+        cwd=directory,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=10 * SECONDS + 60)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(process.args)} failed:\n{output}")
+    return output
+
+
+def start_slow(server, mode, directory):
+    command = ["slowhttptest", *MODES[mode], "-c", SLOW_CONNECTIONS, "-r", SLOW_CONNECTIONS, "-l", SECONDS, "-p", 3]
+    target = "large" if mode == "slow readers" else "slow"
+    return start([*command, "-g", "-o", mode.replace(" ", "-"), "-u", server.url + target], directory)
+
+
+def seconds_unavailable(mode, directory):
+    """In how many seconds slowhttptest's own probe had no answer."""
+    with open(directory / f"{mode.replace(' ', '-')}.csv") as report:
+        return sum(row["Service Available"] == "0" for row in csv.DictReader(report))
+
+
+def start_wrk(server, connections, directory):
+    command = ["wrk", "-t", 2, "-c", connections, "-d", f"{SECONDS}s", "--timeout", "10s", "-s", HERE / "wrk.lua"]
+    return start([*command, server.url + "wrk"], directory, THINK_MS=str(THINK_MS))
+
+
+def results_of_wrk(output):
+    match = re.search(r"RESULT answered=(\d+) wrong=(\d+) lost=(\d+)", output)
+    if match is None:
+        raise SystemExit(f"wrk says:\n{output}")
+    return (int(group) for group in match.groups())
+
+
+# A round, and all of them.
+
+
+class Round:
+    """What came of it."""
+
+    HEADINGS = "round  answered  lost  wrong  unavailable  memory KiB  longest wait ms  beside it ms"
+
+    def __init__(self, tortured, idle, connections):
+        with tempfile.TemporaryDirectory(prefix="cserve-torture-") as name:
+            directory = Path(name)
+            with Watch(tortured) as watched, Watch(idle) as control:
+                slow = [start_slow(tortured, mode, directory) for mode in MODES]
+                wrk = start_wrk(tortured, connections, directory)
+                answered, wrong, lost = results_of_wrk(finish(wrk))
+                for process in slow:
+                    finish(process)
+            self.unavailable = sum(seconds_unavailable(mode, directory) for mode in MODES)
+        harness.eventually(lambda: open_sockets(tortured.worker) < 20, 60, "all connections closed")
+        self.answered = answered + watched.answered
+        self.lost = lost + watched.lost
+        self.wrong = wrong + watched.wrong
+        self.memory_kb = tortured.rss_kb()
+        self.longest_ms, self.control_ms = watched.longest_ms, control.longest_ms
+        self.control_failed = control.lost + control.wrong
+
+    def show(self, number):
+        print(
+            f"{number:5} {self.answered:9} {self.lost:5} {self.wrong:6} {self.unavailable:12} {self.memory_kb:11}"
+            f" {self.longest_ms:16.1f} {self.control_ms:13.1f}",
+            flush=True,
+        )
+
+
+def open_sockets(pid):
+    return sum(target.startswith("socket:") for target in harness.links(pid))
+
+
+def complaints(rounds):
+    """What was not right."""
+    if sum(each.lost for each in rounds):
+        yield f"{sum(each.lost for each in rounds)} requests were lost"
+    if sum(each.wrong for each in rounds):
+        yield f"{sum(each.wrong for each in rounds)} answers were wrong"
+    if sum(each.unavailable for each in rounds):
+        yield f"slowhttptest found no service in {sum(each.unavailable for each in rounds)} seconds"
+    if sum(each.control_failed for each in rounds):
+        yield "the server that nobody tortured failed: the machine is not fit for this"
+    memory = [each.memory_kb for each in rounds[WARM_UP:]]
+    if memory and memory[-1] > memory[0] + GROWTH_KB:
+        yield f"memory grew from {memory[0]} to {memory[-1]} KiB after {WARM_UP} rounds of warming up"
+    for number, each in enumerate(rounds, 1):
+        if each.longest_ms > each.control_ms + STALL_MS:
+            yield f"round {number}: a wait of {each.longest_ms:.0f} ms, beside it of {each.control_ms:.0f} ms"
+
+
+def serve(binary):
+    return harness.Server(binary, HERE / "app.py", ["--access-logfile", os.devnull])
+
+
+def torture(binary, count, connections):
+    harness.allow_descriptors(connections + 4096)
+    rounds = []
+    tortured, idle = serve(binary), serve(binary)
+    try:
+        print(f"{connections} connections of wrk, 4 times {SLOW_CONNECTIONS} of slowhttptest, {SECONDS} s a round")
+        print(Round.HEADINGS)
+        for number in range(1, count + 1):
+            rounds.append(Round(tortured, idle, connections))
+            rounds[-1].show(number)
+        for server in (tortured, idle):
+            server.check()
+            server.stop()
+    finally:
+        tortured.kill()
+        idle.kill()
+    return rounds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cserve", required=True, type=Path, help="the server binary")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--connections", type=int, default=10_000, help="of wrk")
+    arguments = parser.parse_args()
+    rounds = torture(arguments.cserve.resolve(), arguments.rounds, arguments.connections)
+    wrong = list(complaints(rounds))
+    print(
+        f"requests lost: {sum(each.lost for each in rounds)}; wrong answers: {sum(each.wrong for each in rounds)};"
+        f" memory: {rounds[0].memory_kb} KiB behind the first round, {rounds[-1].memory_kb} KiB behind the last;"
+        f" longest wait: {max(each.longest_ms for each in rounds):.0f} ms,"
+        f" where nothing went on: {max(each.control_ms for each in rounds):.0f} ms"
+    )
+    for complaint in wrong:
+        print(f"FAILED: {complaint}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
