@@ -17,7 +17,10 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
  * Returns 0, or -1 with errno and the log as it was.
  */
 int log_open(const char *path);
-/* Opens the file anew, on the descriptor that it has: it was renamed. 0, or -1 with errno and the log as it was. */
+/*
+ * Opens the file anew, on the descriptor that it has: it was renamed. 0, or -1 with errno and the log as it
+ * was.
+ */
 int log_reopen(void);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

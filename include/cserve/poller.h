@@ -13,7 +13,8 @@
 enum {
     POLLER_READ = EPOLLIN,
     POLLER_WRITE = EPOLLOUT,
-    POLLER_EXCLUSIVE = EPOLLEXCLUSIVE, /* with poller_add: one of those that wait in other processes is woken, not all */
+    POLLER_END = EPOLLRDHUP, /* with POLLER_READ: the peer sends nothing more, though there may be input left */
+    POLLER_EXCLUSIVE = EPOLLEXCLUSIVE, /* with poller_add: of several pollers one is woken, not all */
     POLLER_HANGUP = EPOLLHUP | EPOLLERR, /* always reported */
 };
 
@@ -33,7 +34,7 @@ struct poller {
 int poller_open(struct poller *p, int capacity);
 void poller_close(struct poller *p);
 
-/* Each 0, or -1 with errno. `wants`: POLLER_READ, POLLER_WRITE, both or 0. */
+/* Each 0, or -1 with errno. `wants`: POLLER_READ, POLLER_WRITE, both or 0, and POLLER_END. */
 int poller_add(struct poller *p, int fd, uint32_t wants, void *owner);
 int poller_change(struct poller *p, int fd, uint32_t wants, void *owner);
 int poller_remove(struct poller *p, int fd);

@@ -28,7 +28,7 @@ struct process_config {
     int max_memory_mb;        /* resident */
     bool preload;             /* load the application once and fork workers from there */
     const char *pid_file;     /* NULL: none */
-    const char *user;         /* who the application runs as: a name or number; NULL: whoever started cserve */
+    const char *user;         /* who the application runs as, a name or number; NULL: whoever started it */
     const char *group;
     int umask_bits;
     const char *chdir;        /* main changes to it before anything else; or NULL */
@@ -62,7 +62,10 @@ struct assignment {
     const struct scoreboard *board;
 };
 
-/* A worker's life: interpreter, application, server, until it is told to stop or the master ends. Exit status. */
+/*
+ * A worker's life: interpreter, application, server, until it is told to stop or the master ends. Exit
+ * status.
+ */
 int worker_run(const struct process_config *config, const struct assignment *assignment);
 
 #endif

@@ -45,16 +45,23 @@ struct handler *python_load(const struct python_config *config);
 /* Calls what the application gave to cserve.post_fork, with the GIL. 0, or -1 with the traceback logged. */
 int python_post_fork(void);
 
-/* Warns, by name, about threads that the application has started: processes forked from this one will not have them. */
+/*
+ * Warns, by name, about threads that the application has started: processes forked from this one will not
+ * have them.
+ */
 void python_warn_of_threads(void);
 
 /*
- * Forks a process from this one, which has loaded an application, by way of another that ends at once: its parent is
- * then the nearest subreaper. Returns 0 here, 1 in the new process, -1 with errno. The GIL is held before and after.
+ * Forks a process from this one, which has loaded an application, by way of another that ends at once: its
+ * parent is then the nearest subreaper. Returns 0 here, 1 in the new process, -1 with errno. The GIL is held
+ * before and after.
  */
 int python_fork_away(void);
 
-/* Calls what the application gave to cserve.worker_exit, frees the handler and ends the interpreter: atexit functions run, stdio is flushed. */
+/*
+ * Calls what the application gave to cserve.worker_exit, frees the handler and ends the interpreter: atexit
+ * functions run, stdio is flushed.
+ */
 void python_stop(struct handler *handler);
 
 #endif

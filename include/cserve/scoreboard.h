@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker is doing, where the master can read it even after the worker has died: the request line that each thread's
- * handler is at. Shared memory, one row a thread; only that thread writes it, and the master reads it when the worker is gone.
+ * What a worker is doing, where the master can read it even after the worker has died: the request line that
+ * each thread's handler is at. Shared memory, one row a thread; only that thread writes it, and the master
+ * reads it when the worker is gone.
  */
 #ifndef CSERVE_SCOREBOARD_H
 #define CSERVE_SCOREBOARD_H
@@ -32,7 +33,10 @@ int scoreboard_open(struct scoreboard *b, int count);
 int scoreboard_map(struct scoreboard *b, int fd, int count);
 void scoreboard_close(struct scoreboard *b);
 
-/* Appends up to `most` of the lines, quoted and escaped, separated by commas. Returns how many there are in all. */
+/*
+ * Appends up to `most` of the lines, quoted and escaped, separated by commas. Returns how many there are in
+ * all.
+ */
 int scoreboard_describe(const struct scoreboard *b, struct buf *out, int most);
 
 /* The thread of this row begins, or goes on with, the request of this line. */

@@ -52,8 +52,8 @@ int server_run(struct server *server);
 void server_stop(struct server *server);
 
 /*
- * As server_stop, when other processes accept from the same sockets: who waits there is left to them, and clients whose
- * connections idle get longer to send a last request. From any thread.
+ * As server_stop, when other processes accept from the same sockets: who waits there is left to them, and
+ * clients whose connections idle get longer to send a last request. From any thread.
  */
 void server_drain(struct server *server);
 
@@ -61,8 +61,8 @@ void server_drain(struct server *server);
 int server_watch(struct server *server, int fd, void (*ready)(void *arg), void *arg);
 
 /*
- * Has `stuck(arg)` called, once and on another thread, when a handler has not come back long after its time was over: this
- * process should be replaced.
+ * Has `stuck(arg)` called, once and on another thread, when a handler has not come back long after its time
+ * was over: this process should be replaced.
  */
 void server_on_stuck(struct server *server, void (*stuck)(void *arg), void *arg);
 

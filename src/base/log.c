@@ -130,7 +130,10 @@ static void append_format(struct buf *line, const char *format, va_list args)
     va_list again;
 
     va_copy(again, args);
-    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the callers begin it, which the analyser does not see */
+    /*
+     * NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the callers begin it, which the analyser does not
+     * see
+     */
     int len = vsnprintf(NULL, 0, format, args);
     if (len > 0) {
         vsnprintf(buf_room(line, (size_t)len + 1), (size_t)len + 1, format, again);

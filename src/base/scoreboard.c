@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scoreboard: an anonymous file mapped by master and worker. What is in it was written by a process that has
- * crashed, maybe while it was writing, so nothing read from it is trusted: lengths are bounded, bytes are escaped.
+ * The scoreboard: an anonymous file mapped by master and worker. What is in it was written by a process that
+ * has crashed, maybe while it was writing, so nothing read from it is trusted: lengths are bounded, bytes are
+ * escaped.
  */
 #include "cserve/scoreboard.h"
 

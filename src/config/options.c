@@ -139,7 +139,8 @@ static const struct option timeouts[] = {
 static const struct option concurrency[] = {
     {.letter = 'w', .name = "workers", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.workers),
      .initial = 1, .min = 1, .max = WORKERS_MAX, .word = "auto",
-     .help = "Worker processes; auto is as many as there are processors. SIGTTIN and SIGTTOU make them one more or less."},
+     .help = "Worker processes; auto is as many as there are processors. SIGTTIN and SIGTTOU make them one "
+             "more or less."},
     {.name = "threads", .metavar = "COUNT", .kind = OPTION_COUNT, SERVER(threads), .initial = 4, .min = 1,
      .max = 1024,
      .help = "Requests that the application works on at once, in each worker. Threads cost nothing until an answer is slow; "
@@ -149,21 +150,24 @@ static const struct option concurrency[] = {
 
 static const struct option processes[] = {
     {.name = "preload", .kind = OPTION_FLAG, FIELD(process.preload),
-     .help = "Load the application once and fork the workers from there: they start at once and share memory."},
+     .help = "Load the application once and fork the workers from there: they start at once and share "
+             "memory."},
     {.name = "max-requests", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.max_requests),
      .max = UINT32_MAX,
-     .help = "Requests after which a worker is replaced by a new one, which serves before the old one leaves; 0: never."},
-    {.name = "max-requests-jitter", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.max_requests_jitter),
-     .max = UINT32_MAX, .help = "Up to so many requests more, by chance, so that workers are not worn out together."},
-    {.name = "max-worker-lifetime", .metavar = "SECONDS", .kind = OPTION_DURATION, FIELD(process.max_lifetime_ms),
-     .max = 14 * DAY_MS, .help = "Age at which a worker is replaced; 0: never."},
+     .help = "Requests after which a worker is replaced by a new one, which serves before the old one leaves; "
+             "0: never."},
+    {.name = "max-requests-jitter", .metavar = "COUNT", .kind = OPTION_COUNT,
+     FIELD(process.max_requests_jitter), .max = UINT32_MAX,
+     .help = "Up to so many requests more, by chance, so that workers are not worn out together."},
+    {.name = "max-worker-lifetime", .metavar = "SECONDS", .kind = OPTION_DURATION,
+     FIELD(process.max_lifetime_ms), .max = 14 * DAY_MS, .help = "Age at which a worker is replaced; 0: never."},
     {.name = "max-worker-memory", .metavar = "MEGABYTES", .kind = OPTION_COUNT, FIELD(process.max_memory_mb),
      .max = 1024 * 1024, .help = "Resident memory from which on a worker is replaced; 0: never."},
     {.name = "pid", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(process.pid_file),
      .help = "Write the master's pid to this file, and remove that at the end."},
     {.letter = 'u', .name = "user", .metavar = "USER", .kind = OPTION_TEXT, FIELD(process.user),
-     .help = "Run the application as this user, a name or a number; only root can. The master stays root, so that it can "
-             "open ports and log files."},
+     .help = "Run the application as this user, a name or a number; only root can. The master stays root, so "
+             "that it can open ports and log files."},
     {.letter = 'g', .name = "group", .metavar = "GROUP", .kind = OPTION_TEXT, FIELD(process.group),
      .help = "Run the application as this group. Without it: the group of --user."},
     {.letter = 'm', .name = "umask", .metavar = "MODE", .kind = OPTION_MODE, FIELD(process.umask_bits),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listening sockets. Options that accepted sockets inherit (TCP_NODELAY) are set here once, so
- * that a new connection costs one system call.
+ * Listening sockets. Options that accepted sockets inherit (TCP_NODELAY) are set here once, so that a new
+ * connection costs one system call.
  *
- * Several processes get connections in equal shares when each has a socket of its own on the same port (SO_REUSEPORT).
- * The first of them is bound without that option: two servers that are started on one port by mistake would otherwise
- * share it and never say so.
+ * Several processes get connections in equal shares when each has a socket of its own on the same port
+ * (SO_REUSEPORT). The first of them is bound without that option: two servers that are started on one port by
+ * mistake would otherwise share it and never say so.
  */
 #include "cserve/listener.h"
 
@@ -39,7 +39,10 @@ static void remove_stale_unix(const struct address *a)
         unlink(a->u.local.sun_path);
 }
 
-/* What a client leaves unread beyond this stays with us, where it is counted, and does not fill the kernel's memory. */
+/*
+ * What a client leaves unread beyond this stays with us, where it is counted, and does not fill the kernel's
+ * memory.
+ */
 enum { UNSENT_BYTES = 128 * 1024 };
 
 static int set_options(int fd, const struct address *a)

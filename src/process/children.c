@@ -2,8 +2,8 @@
 /*
  * The life of one worker as its master sees it: forked, reported ready, told to leave, ended.
  *
- * What a worker says and that it has ended come in no order; before its end is judged, all that it has said is
- * read. When it ends badly the log names the requests that it was at, which its scoreboard still shows.
+ * What a worker says and that it has ended come in no order; before its end is judged, all that it has said
+ * is read. When it ends badly the log names the requests that it was at, which its scoreboard still shows.
  */
 #include <errno.h>
 #include <signal.h>
@@ -313,8 +313,8 @@ static void judge_lost(struct slot *slot, const struct child *c, int status, con
     buf_init(&requests);
     describe_requests(&requests, c);
     if (young) {
-        log_write(level, "worker %ld %s; a new one starts in %g s%s", (long)c->pid, end, slot->pause_ms / 1000.0,
-                  requests.data);
+        log_write(level, "worker %ld %s; a new one starts in %g s%s", (long)c->pid, end,
+                  slot->pause_ms / 1000.0, requests.data);
         postpone(slot);
     } else {
         log_write(level, "worker %ld %s; a new one starts%s", (long)c->pid, end, requests.data);

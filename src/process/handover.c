@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One worker takes over from another: because there is new code (a reload), or because the old one has served long
- * enough, grown too large, or hangs (recycling). The successor imports the application and serves before the old one is told to
- * leave, so nobody finds the door closed. One slot at a time, so that there is room for all, and so that workers of
- * the same age are not all new at once.
+ * One worker takes over from another: because there is new code (a reload), or because the old one has served
+ * long enough, grown too large, or hangs (recycling). The successor imports the application and serves before
+ * the old one is told to leave, so nobody finds the door closed. One slot at a time, so that there is room
+ * for all, and so that workers of the same age are not all new at once.
  *
  * When new code does not start, the old workers go on as if they were current.
  */
@@ -159,7 +159,8 @@ void handover_failed(struct master *m)
         keep_old(m);
         return;
     }
-    log_error("the worker that was to be replaced goes on; the next attempt is in %g s", m->handover_pause_ms / 1000.0);
+    log_error("the worker that was to be replaced goes on; the next attempt is in %g s",
+              m->handover_pause_ms / 1000.0);
     m->next_handover_ms = clock_ms() + m->handover_pause_ms;
     if (m->handover_pause_ms < LAST_PAUSE_MS)
         m->handover_pause_ms *= 2;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The link between the master and a worker: a pair of sockets that keep messages whole. Each end sees when the other
- * process has ended.
+ * The link between the master and a worker: a pair of sockets that keep messages whole. Each end sees when
+ * the other process has ended.
  */
 #ifndef PROCESS_LINK_H
 #define PROCESS_LINK_H

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The master: owns the listening sockets, forks the workers, and sees to it that there are as many as there should be
- * until it is told to stop. It runs no Python and serves nobody, so it is always free to answer a signal.
+ * The master: owns the listening sockets, forks the workers, and sees to it that there are as many as there
+ * should be until it is told to stop. It runs no Python and serves nobody, so it is always free to answer a
+ * signal.
  *
- * One loop waits for signals (a signalfd: nothing happens in handlers, no race), for what workers report, and for
- * deadlines. After each turn all that is to be done is looked for anew (tend), so no event needs to know what follows.
+ * One loop waits for signals (a signalfd: nothing happens in handlers, no race), for what workers report, and
+ * for deadlines. After each turn all that is to be done is looked for anew (tend), so no event needs to know
+ * what follows.
  *
  *   SIGTERM, SIGINT     stop: requests in flight may finish within the graceful timeout
  *   either again        stop at once: the workers are killed
@@ -13,7 +15,8 @@
  *   SIGUSR1             open the log files anew
  *   SIGUSR2             start a new binary on the same sockets, beside this one
  *   SIGTTIN, SIGTTOU    one worker more, one less
- *   SIGWINCH            stop the workers, but not the master, until SIGHUP; ignored in a terminal, where it means another thing
+ *   SIGWINCH            stop the workers, but not the master, until SIGHUP; ignored in a terminal, where
+ *                       it means another thing
  *   SIGCHLD             reap; as process 1 of a container also children of others
  *
  * Exit status: EXIT_OK if all that was in flight was finished; EXIT_FAILED if it was cut off, or nothing
@@ -430,7 +433,8 @@ int master_run(const struct process_config *config, const struct process_config 
     int status = EXIT_FAILED;
 
     notify_open();
-    if (privileges_check(config) == 0 && open_signals(&m) == 0 && open_slots(&m) == 0 && pidfile_write(&m) == 0) {
+    if (privileges_check(config) == 0 && open_signals(&m) == 0 && open_slots(&m) == 0 &&
+        pidfile_write(&m) == 0) {
         privileges_grant_log(config, config->server.access_log);
         supervise(&m);
         status = m.status;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the service manager is told, by the protocol of sd_notify(3): a datagram with lines of NAME=VALUE to the socket that
- * NOTIFY_SOCKET names. Without one nothing happens. The variables are taken out of the environment: they are meant
- * for this process, not for the application.
+ * What the service manager is told, by the protocol of sd_notify(3): a datagram with lines of NAME=VALUE to
+ * the socket that NOTIFY_SOCKET names. Without one nothing happens. The variables are taken out of the
+ * environment: they are meant for this process, not for the application.
  */
 #include <errno.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file with the master's pid. It appears whole or not at all, replaces one that a dead master left, and is not
- * removed by anybody but whose pid it holds. A new binary beside an old one writes FILE.2, and renames it to FILE
- * when the old one has gone.
+ * The file with the master's pid. It appears whole or not at all, replaces one that a dead master left, and
+ * is not removed by anybody but whose pid it holds. A new binary beside an old one writes FILE.2, and renames
+ * it to FILE when the old one has gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,18 +56,19 @@ static int write_file(const char *path)
 int pidfile_write(struct master *m)
 {
     const char *file = m->config->pid_file;
-    bool second = m->old_master >= 0;
+    const char *suffix = m->old_master >= 0 ? ".2" : "";
 
     if (file == NULL)
         return 0;
-    if ((size_t)snprintf(m->pid_path, sizeof(m->pid_path), second ? "%s.2" : "%s", file) >= sizeof(m->pid_path)) {
+    if ((size_t)snprintf(m->pid_path, sizeof(m->pid_path), "%s%s", file, suffix) >= sizeof(m->pid_path)) {
         log_critical("--pid %s: the name is too long", file);
         m->pid_path[0] = '\0';
         return -1;
     }
     long other = read_pid(m->pid_path);
     if (is_alive(other))
-        log_critical("--pid %s: process %ld, which is running, has it; stop that, or name another file", file, other);
+        log_critical("--pid %s: process %ld, which is running, has it; stop that, or name another file", file,
+                     other);
     else if (write_file(m->pid_path) == 0)
         return 0;
     else

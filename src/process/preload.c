@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --preload: a template process loads the application once, and workers are forked from it, so that they share the
- * memory of what it loaded. It forks them by way of a process that ends at once; the master, being the subreaper, is
- * then their parent, as it is of workers that it forks itself.
+ * --preload: a template process loads the application once, and workers are forked from it, so that they
+ * share the memory of what it loaded. It forks them by way of a process that ends at once; the master, being
+ * the subreaper, is then their parent, as it is of workers that it forks itself.
  *
- * A reload starts a second template beside the first, which stays until the second is ready: if the new code does not load,
- * nothing has changed. Whatever a worker needs that did not exist when its template was forked (sockets of a new slot, the
- * scoreboard, its link) is passed with the command.
+ * A reload starts a second template beside the first, which stays until the second is ready: if the new code
+ * does not load, nothing has changed. Whatever a worker needs that did not exist when its template was forked
+ * (sockets of a new slot, the scoreboard, its link) is passed with the command.
  */
 #include <errno.h>
 #include <signal.h>
@@ -47,7 +47,10 @@ union control {
 
 /* --- the template process ---------------------------------------------------------------------- */
 
-/* Receives a command and up to PASSED_MAX descriptors; returns how many those are, or -1 when the master is gone. */
+/*
+ * Receives a command and up to PASSED_MAX descriptors; returns how many those are, or -1 when the master is
+ * gone.
+ */
 static int receive(int link, struct command *command, int *fds)
 {
     union control control;
@@ -91,8 +94,9 @@ static int adopt_all(struct listener *listeners, const struct command *command, 
 }
 
 /* In the new process. */
-static _Noreturn void become_worker(const struct process_config *config, pid_t master, struct handler *handler,
-                                    const struct command *command, const int *fds, int count)
+static _Noreturn void become_worker(const struct process_config *config, pid_t master,
+                                    struct handler *handler, const struct command *command, const int *fds,
+                                    int count)
 {
     const struct report born = {REPORT_BORN, getpid()};
     struct scoreboard board = {0};
@@ -185,7 +189,8 @@ static _Noreturn void become_template(struct master *m, int link)
     config.python.multiprocess = m->wanted > 1;
     children_forget(m, -1);
     fflush(NULL);
-    _exit(template_run(&config, m->pid, link)); /* what the application does at exit is for its workers to do */
+    /* What the application does at exit is for its workers to do. */
+    _exit(template_run(&config, m->pid, link));
 }
 
 static void postpone(struct master *m)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The template process of --preload: it has loaded the application and forks workers on command, so that the master
- * stays without Python. Its workers are the master's children all the same.
+ * The template process of --preload: it has loaded the application and forks workers on command, so that the
+ * master stays without Python. Its workers are the master's children all the same.
  */
 #ifndef PROCESS_PRELOAD_H
 #define PROCESS_PRELOAD_H

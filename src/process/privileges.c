@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who the application runs as. The master stays who it is, so that it can open ports and log files again; each worker
- * gives its privileges up before it starts Python. Every step is checked, and that there is no way back is tried: a worker
- * that keeps a privilege by mistake does not serve.
+ * Who the application runs as. The master stays who it is, so that it can open ports and log files again;
+ * each worker gives its privileges up before it starts Python. Every step is checked, and that there is no
+ * way back is tried: a worker that keeps a privilege by mistake does not serve.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +71,9 @@ static int find_identity(const struct process_config *config, struct identity *w
 
 static bool is_asked_for(const struct process_config *config, const struct identity *who)
 {
-    return (config->user != NULL || config->group != NULL) && (who->user != geteuid() || who->group != getegid());
+    bool asked = config->user != NULL || config->group != NULL;
+
+    return asked && (who->user != geteuid() || who->group != getegid());
 }
 
 int privileges_check(const struct process_config *config)
@@ -133,7 +135,9 @@ void privileges_grant_log(const struct process_config *config, const char *path)
     struct identity who;
     int fd;
 
-    if (path == NULL || strcmp(path, "-") == 0 || find_identity(config, &who) != 0 || !is_asked_for(config, &who))
+    if (path == NULL || strcmp(path, "-") == 0)
+        return;
+    if (find_identity(config, &who) != 0 || !is_asked_for(config, &who))
         return;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
     if (fd < 0 || fchown(fd, who.user, who.group) != 0)

@@ -2,12 +2,13 @@
 /*
  * What the files of the master share.
  *
- * Reading order: master.c (the loop, signals, stopping), sockets.c (which sockets there are), children.c (the life of one
- * worker), handover.c (reload and recycling: one worker takes over from another), preload.c, upgrade.c, notify.c,
- * privileges.c, pidfile.c.
+ * Reading order: master.c (the loop, signals, stopping), sockets.c (which sockets there are), children.c (the
+ * life of one worker), handover.c (reload and recycling: one worker takes over from another), preload.c,
+ * upgrade.c, notify.c, privileges.c, pidfile.c.
  *
- * A slot is a place for one worker, with sockets of its own, which the master keeps open: who waits there when a worker dies
- * is accepted by the next one. A child is a worker process; while one takes over from another, a slot has two.
+ * A slot is a place for one worker, with sockets of its own, which the master keeps open: who waits there
+ * when a worker dies is accepted by the next one. A child is a worker process; while one takes over from
+ * another, a slot has two.
  */
 #ifndef PROCESS_INTERNAL_H
 #define PROCESS_INTERNAL_H
@@ -135,7 +136,9 @@ void child_order(struct child *c, enum order order);
 /* Tells it to leave, and not to take longer than the graceful timeout. */
 void child_dismiss(struct master *m, struct child *c, enum order order);
 void child_kill(struct child *c);
-/* In a forked process: closes all that is the master's alone. `keep`: the slot whose listeners stay, or -1. */
+/*
+ * In a forked process: closes all that is the master's alone. `keep`: the slot whose listeners stay, or -1.
+ */
 void children_forget(struct master *m, int keep);
 /* "was killed by signal 9 (Killed)" */
 void describe_end(char *text, size_t cap, int status);
@@ -162,7 +165,9 @@ int64_t notify_watchdog(void);
 void notify_pass_on(void);
 
 /* pidfile.c */
-/* Writes the process file, with ".2" to its name while an old master lives. 0, or -1 with the reason logged. */
+/*
+ * Writes the process file, with ".2" to its name while an old master lives. 0, or -1 with the reason logged.
+ */
 int pidfile_write(struct master *m);
 void pidfile_promote(struct master *m);
 void pidfile_remove(struct master *m);

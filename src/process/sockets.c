@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which listening sockets there are: one for each slot and address, all opened and kept by the master. They come from the
- * options, or from an old master that this one takes over from, or from the service manager.
+ * Which listening sockets there are: one for each slot and address, all opened and kept by the master. They
+ * come from the options, or from an old master that this one takes over from, or from the service manager.
  *
- * New connections are spread over the sockets of a port by chance. Before those of a slot are closed, and while its worker
- * does not come up, they are steered to the others, so that nobody waits at a door that goes away or stays shut.
+ * New connections are spread over the sockets of a port by chance. Before those of a slot are closed, and
+ * while its worker does not come up, they are steered to the others, so that nobody waits at a door that goes
+ * away or stays shut.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@ static int bind_first(struct master *m)
     m->address_count = config->bind_count;
     struct slot *slot = new_slot(m);
     for (size_t i = 0; i < m->address_count; i++) {
-        if (listener_open(&slot->listeners[i], config->binds[i], config->backlog, error, sizeof(error)) != 0) {
+        struct listener *l = &slot->listeners[i];
+        if (listener_open(l, config->binds[i], config->backlog, error, sizeof(error)) != 0) {
             log_critical("%s", error);
             return -1;
         }
@@ -136,7 +138,9 @@ static bool is_open(const struct master *m, int i)
 {
     const struct slot *slot = &m->slots[i];
 
-    return i < m->wanted && (slot->child != NULL || slot->start_at_ms == 0 || slot->pause_ms <= 2 * FIRST_PAUSE_MS);
+    bool soon = slot->start_at_ms == 0 || slot->pause_ms <= 2 * FIRST_PAUSE_MS;
+
+    return i < m->wanted && (slot->child != NULL || soon);
 }
 
 void sockets_steer(struct master *m)
@@ -147,9 +151,10 @@ void sockets_steer(struct master *m)
         if (is_open(m, i))
             numbers[count++] = (unsigned)i;
     }
-    if (count == 0 || (count == m->steered_count && memcmp(numbers, m->steered, count * sizeof(*numbers)) == 0))
+    size_t size = count * sizeof(*numbers);
+    if (count == 0 || (count == m->steered_count && memcmp(numbers, m->steered, size) == 0))
         return;
-    memcpy(m->steered, numbers, count * sizeof(*numbers));
+    memcpy(m->steered, numbers, size);
     m->steered_count = count;
     for (size_t i = 0; i < m->address_count; i++) {
         const struct listener *l = &m->slots[0].listeners[i];

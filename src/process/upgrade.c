@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A new binary on the same sockets. The old master forks a process that starts cserve anew, with the arguments and in the
- * directory that it was started with itself; the sockets stay open in it, and CSERVE_SOCKETS says which they are:
+ * A new binary on the same sockets. The old master forks a process that starts cserve anew, with the
+ * arguments and in the directory that it was started with itself; the sockets stay open in it, and
+ * CSERVE_SOCKETS says which they are:
  *
  *     PID ACTIVATED PER_SLOT FD FD FD ...
  *
- * Both then serve, until the old one is told to leave by SIGQUIT or SIGTERM. Nothing is lost with the new one, should
- * it fail: it goes, and the old one has never stopped.
+ * Both then serve, until the old one is told to leave by SIGQUIT or SIGTERM. Nothing is lost with the new
+ * one, should it fail: it goes, and the old one has never stopped.
  */
 #include <errno.h>
 #include <fcntl.h>

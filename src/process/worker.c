@@ -173,7 +173,10 @@ static void hear_master(void *arg)
 
 /* --- serving ----------------------------------------------------------------------------------- */
 
-/* How many requests until it is to be replaced: by chance, so that workers of one age are not worn out at once. */
+/*
+ * How many requests until it is to be replaced: by chance, so that workers of one age are not worn out at
+ * once.
+ */
 static uint64_t count_to_live(const struct process_config *config)
 {
     uint64_t chance = 0;
@@ -233,7 +236,8 @@ struct handler *worker_load(const struct process_config *config)
     return python_load(&config->python);
 }
 
-int worker_serve(const struct process_config *config, const struct assignment *assignment, struct handler *handler)
+int worker_serve(const struct process_config *config, const struct assignment *assignment,
+                 struct handler *handler)
 {
     struct worker worker = {.config = config, .link = assignment->link};
     int status = EXIT_APP;

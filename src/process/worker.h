@@ -12,6 +12,7 @@ int worker_tie(pid_t master, int timeout_ms);
 /* Starts Python and imports the application. NULL with the reason logged. */
 struct handler *worker_load(const struct process_config *config);
 /* Serves until told to stop, then ends Python. Exit status. */
-int worker_serve(const struct process_config *config, const struct assignment *assignment, struct handler *handler);
+int worker_serve(const struct process_config *config, const struct assignment *assignment,
+                 struct handler *handler);
 
 #endif

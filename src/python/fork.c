@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Forking a process that has an interpreter in it, as CPython wants it: what waits in its files is flushed first, so
- * that it is not written twice, and its own preparations run before and after.
+ * Forking a process that has an interpreter in it, as CPython wants it: what waits in its files is flushed
+ * first, so that it is not written twice, and its own preparations run before and after.
  */
 #include "compat.h"
 
@@ -17,8 +17,10 @@
 static void flush(const char *name)
 {
     PyObject *stream = PySys_GetObject(name); /* borrowed */
-    PyObject *result = stream == NULL || stream == Py_None ? NULL : PyObject_CallMethod(stream, "flush", NULL);
+    PyObject *result = NULL;
 
+    if (stream != NULL && stream != Py_None)
+        result = PyObject_CallMethod(stream, "flush", NULL);
     Py_XDECREF(result);
     PyErr_Clear();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cserve.post_fork, cserve.worker_exit and cserve.client_disconnected. The registered functions are called in the order
- * of their registration, on the process's first thread; those for the end in the opposite order, as atexit does.
+ * cserve.post_fork, cserve.worker_exit and cserve.client_disconnected. The registered functions are called in
+ * the order of their registration, on the process's first thread; those for the end in the opposite order, as
+ * atexit does.
  */
 #include "hooks.h"
 
@@ -45,21 +46,27 @@ static PyObject *client_disconnected(PyObject *Py_UNUSED(self), PyObject *Py_UNU
     return PyBool_FromLong(exchange_has_left(g->serving));
 }
 
+PyDoc_STRVAR(post_fork_doc,
+             "post_fork(function)\n--\n\n"
+             "Have function() called in each worker process before its first request: when it has loaded the\n"
+             "application or, with --preload, when it was forked. For connections and threads that a process\n"
+             "needs for itself. An exception ends the worker. Returns the function, so it is a decorator too.");
+
+PyDoc_STRVAR(worker_exit_doc,
+             "worker_exit(function)\n--\n\n"
+             "Have function() called when a worker process ends in an orderly way, behind its last request.\n"
+             "The last one registered is called first. Returns the function, so it is a decorator too.");
+
+PyDoc_STRVAR(client_disconnected_doc,
+             "client_disconnected()\n--\n\n"
+             "Whether the client of the request that this thread is answering has closed its connection, as\n"
+             "far as the system knows. A client that only said that it will send no more counts, too. One\n"
+             "system call. RuntimeError in a thread that is not answering a request.");
+
 PyMethodDef hooks_methods[] = {
-    {"post_fork", add_post_fork, METH_O,
-     PyDoc_STR("post_fork(function)\n--\n\n"
-               "Have function() called in each worker process when it has loaded the application, or with --preload\n"
-               "when it was forked, before its first request: for connections and threads that a process needs for\n"
-               "itself. An exception ends the worker. Returns the function: may be used as a decorator.")},
-    {"worker_exit", add_worker_exit, METH_O,
-     PyDoc_STR("worker_exit(function)\n--\n\n"
-               "Have function() called when a worker process ends in an orderly way, behind its last request. The\n"
-               "last one registered is called first. Returns the function: may be used as a decorator.")},
-    {"client_disconnected", client_disconnected, METH_NOARGS,
-     PyDoc_STR("client_disconnected()\n--\n\n"
-               "Whether the client of the request that this thread is answering has closed its connection, as far as\n"
-               "the system knows; a client that only said that it will send no more counts, too. One system call.\n"
-               "RuntimeError in a thread that is not answering a request.")},
+    {"post_fork", add_post_fork, METH_O, post_fork_doc},
+    {"worker_exit", add_worker_exit, METH_O, worker_exit_doc},
+    {"client_disconnected", client_disconnected, METH_NOARGS, client_disconnected_doc},
     {NULL, NULL, 0, NULL},
 };
 

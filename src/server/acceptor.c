@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepting. It pauses, rather than spins, when the worker has all the connections it may have or
- * when the system has no descriptor or memory left, and goes on when a connection closes or a little
- * later; clients wait in the kernel's backlog meanwhile.
+ * Accepting. It pauses, rather than spins, when the worker has all the connections it may have or when the
+ * system has no descriptor or memory left, and goes on when a connection closes or a little later; clients
+ * wait in the kernel's backlog meanwhile.
  *
- * Of a queue that several workers share, one connection is taken at a time, and then this worker stands behind the others:
- * the system wakes whoever has waited longest, so each gets its share.
+ * Of a queue that several workers share, one connection is taken at a time, and then this worker stands
+ * behind the others: the system wakes whoever has waited longest, so each gets its share.
  */
 #include <errno.h>
 #include <string.h>

@@ -28,29 +28,47 @@ static void head_expired(struct connection *c);
 static void content_expired(struct connection *c);
 static void write_expired(struct connection *c);
 
+#define READ (POLLER_READ | POLLER_END)
+
 static const struct connection_state states[CONNECTION_STATES] = {
     /*                       name       wants         timeout             ready                 expired */
-    [CONNECTION_PROXY] =   {"proxy",   POLLER_READ,  TIMEOUT_HEAD,       proxy_ready,          proxy_expired},
-    [CONNECTION_NEW] =     {"new",     POLLER_READ,  TIMEOUT_HEAD,       read_ready,           quiet_expired},
-    [CONNECTION_IDLE] =    {"idle",    POLLER_READ,  TIMEOUT_KEEP_ALIVE, read_ready,           quiet_expired},
-    [CONNECTION_HEAD] =    {"head",    POLLER_READ,  TIMEOUT_HEAD,       read_ready,           head_expired},
-    [CONNECTION_CONTENT] = {"content", POLLER_READ,  TIMEOUT_CONTENT,    request_read_content, content_expired},
+    [CONNECTION_PROXY] =   {"proxy",   READ,         TIMEOUT_HEAD,       proxy_ready,          proxy_expired},
+    [CONNECTION_NEW] =     {"new",     READ,         TIMEOUT_HEAD,       read_ready,           quiet_expired},
+    [CONNECTION_IDLE] =    {"idle",    READ,         TIMEOUT_KEEP_ALIVE, read_ready,           quiet_expired},
+    [CONNECTION_HEAD] =    {"head",    READ,         TIMEOUT_HEAD,       read_ready,           head_expired},
+    [CONNECTION_CONTENT] = {"content", READ,         TIMEOUT_CONTENT,    request_read_content, content_expired},
     [CONNECTION_HELD] =    {"held",    POLLER_WRITE, TIMEOUT_WRITE,      request_resume,       write_expired},
     [CONNECTION_SEND] =    {"send",    POLLER_WRITE, TIMEOUT_WRITE,      send_ready,           write_expired},
-    [CONNECTION_LINGER] =  {"linger",  POLLER_READ,  TIMEOUT_LINGER,     linger_ready,         quiet_expired},
+    [CONNECTION_LINGER] =  {"linger",  READ,         TIMEOUT_LINGER,     linger_ready,         quiet_expired},
 };
 
+/*
+ * Whether one that has hung up has its turn: those who stay come first, and a crowd that leaves at once must not keep them
+ * waiting. It will be reported again, and is not late until then.
+ */
+static bool may_leave(struct connection *c)
+{
+    struct server *s = c->server;
+
+    if (s->leaving++ < LEAVING_PER_WAIT)
+        return true;
+    timer_start(&c->timer, &s->timeouts[states[c->is].timeout], s->now_ms);
+    return false;
+}
+
+/* What a hang-up means shows in what recv or send then say: there may be a request before it. */
 static void connection_ready(struct source *source, uint32_t ready)
 {
     struct connection *c = (struct connection *)source;
 
-    (void)ready; /* a hang-up shows in what recv or send then say */
     if (c->away) {
         if (!c->unpolled)
             poller_remove(&c->server->poller, c->stream.fd);
         c->unpolled = true;
         return;
     }
+    if ((ready & (POLLER_HANGUP | POLLER_END)) != 0 && !may_leave(c))
+        return;
     c->out.pool = &thread_current->sendq_pool;
     states[c->is].ready(c);
 }
@@ -84,6 +102,7 @@ static void describe_peer(struct connection *c, const struct address *remote, co
 {
     struct address local = listener->address;
 
+    c->peer.id = ++c->server->peers;
     c->peer.scheme = STR("http");
     if (address_is_unix(&local)) {
         c->peer.server_name = STR("localhost");
@@ -132,7 +151,7 @@ void connection_open(struct server *s, const struct stream *stream, const struct
     c->stream = *stream;
     sendq_init(&c->out, &thread_current->sendq_pool);
     describe_peer(c, remote, listener);
-    c->armed = POLLER_READ;
+    c->armed = READ;
     if (poller_add(&s->poller, c->stream.fd, c->armed, c) != 0) {
         log_error("cannot poll a connection: %s", strerror(errno));
         c->stream.ops->close(&c->stream);
@@ -262,6 +281,7 @@ static void proxy_ready(struct connection *c)
         break;
     }
     if (header.known) {
+        c->peer.id = ++c->server->peers;
         set_remote(c, &header.source);
         set_local(c, &header.destination);
     }

@@ -281,6 +281,7 @@ static int wait_for_events(struct server *s)
         access_log_flush(&s->log);
         count = poller_wait(&s->poller, next_deadline(s));
     }
+    s->leaving = 0;
     s->event_at = 0;
     s->event_count = count > 0 ? count : 0;
     s->busy = count >= BUSY_EVENTS || (s->busy && count > 0);

@@ -37,6 +37,7 @@ enum {
     READ_ROOM = 16 * 1024,     /* first size of a connection's input */
     SCRATCH_ROOM = 256 * 1024, /* one read of content */
     FULL_BYTES = 64 * 1024,    /* unsent, from which a handler is held */
+    LEAVING_PER_WAIT = 64,     /* hang-ups that are handled behind one wait */
     COPY_BELOW = 16 * 1024,    /* content smaller than this is copied rather than borrowed */
 };
 
@@ -126,6 +127,7 @@ struct server {
     int64_t complained_ms;   /* when it was last logged that accepting failed; 0: never */
     struct connection *connections; /* all open ones, doubly linked */
     int connection_count;
+    uint64_t peers; /* told apart so far: the latest peer.id */
 
     struct watch wake; /* the eventfd of server_wake */
     int wake_fd;
@@ -139,6 +141,7 @@ struct server {
     int64_t seen_ms;        /* whoever was ready then has had an event since; 0: nothing new is known of that */
     int64_t round_ms;       /* when the current round of full waits began */
     int round_left;         /* events until it has shown everybody */
+    int leaving;            /* hang-ups among the current events */
     int event_at, event_count; /* of the batch that is being handled; here, so that it can change hands */
 
     struct thread *threads; /* config.threads + 1 of them, or 1; the first is server_run's caller */

@@ -2,20 +2,20 @@
 /*
  * Whose the loop is, and who calls the handler.
  *
- * Inline mode: the thread that owns the loop calls the handler itself, so a request costs no queue, no wake-up
- * and no lock. A monitor looks once a tick; if the same call is still running, it takes the loop away with one
- * compare-and-swap on `turn`, and a parked thread goes on with the events that are left. The thread that lost the
- * loop finishes its own request, hands the connection back, and parks.
+ * Inline mode: the thread that owns the loop calls the handler itself, so a request costs no queue, no
+ * wake-up and no lock. A monitor looks once a tick; if the same call is still running, it takes the loop away
+ * with one compare-and-swap on `turn`, and a parked thread goes on with the events that are left. The thread
+ * that lost the loop finishes its own request, hands the connection back, and parks.
  *
  * Pool mode, while takeovers are frequent: the loop's thread queues complete requests and calls one parked
- * thread. That one takes the GIL first and then the request, and calls one more only if requests are left: at most
- * one thread runs Python and at most one waits for its turn, however many requests there are. A thread that is
- * done takes the next request without letting go.
+ * thread. That one takes the GIL first and then the request, and calls one more only if requests are left: at
+ * most one thread runs Python and at most one waits for its turn, however many requests there are. A thread
+ * that is done takes the next request without letting go.
  *
  * There is one thread more than config.threads, so that the loop never waits for a handler.
  *
- * An exchange is started, resumed and cancelled on one thread: what began on a thread that does not own the loop
- * is queued for that thread alone.
+ * An exchange is started, resumed and cancelled on one thread: what began on a thread that does not own the
+ * loop is queued for that thread alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -457,8 +457,8 @@ void threads_release(struct server *s)
 }
 
 /*
- * 0, or -1 with errno. No signal is blocked in the threads: programs that an application starts there would have it
- * blocked too.
+ * 0, or -1 with errno. No signal is blocked in the threads: programs that an application starts there would
+ * have it blocked too.
  */
 static int start_all(struct server *s)
 {

@@ -8,12 +8,19 @@ import pytest
 
 
 class Load:
-    """wrk against a server for as long as the block runs, at most `seconds`: `requests` answered, `errors` and `bad` ones."""
+    """wrk against a server while the block runs, at most `seconds`: what was answered, and what was not."""
 
     def __init__(self, server, connections=64, seconds=120, target="/"):
         if shutil.which("wrk") is None:
             pytest.fail("wrk is needed: apt-get install wrk")
-        self._command = ["nice", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", server.url.rstrip("/") + target]
+        self._command = [
+            "nice",
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            server.url.rstrip("/") + target,
+        ]
         self.requests = 0
         self.errors = {}
         self.bad = 0  # answers that are neither 2xx nor 3xx
@@ -33,6 +40,6 @@ class Load:
             self.bad = int(match[1])
 
     def expect_no_loss(self, at_least=100):
-        """Every request had its answer. A connection that the server closed behind an answer is opened anew: no error."""
+        """Every request had its answer. That the server closes a connection behind an answer is no loss."""
         assert self.requests >= at_least, self.text
         assert not self.errors and not self.bad, self.text

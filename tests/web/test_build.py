@@ -259,12 +259,14 @@ def test_a_python_without_headers_is_explained(tmp_path):
 class Machine:
     """A PATH with stand-ins, to see what .ci/setup would install on a machine that has or lacks things."""
 
+    TOOLS = ("curl", "telnet", "wrk", "h2load", "chromium")  # what tests use besides
+
     def __init__(self, directory):
         self.directory = directory
         self.log = directory / "installed"
         self.tool("apt-get", f'echo "$@" >> {self.log}')
         self.tool("python3", "exit 0")
-        for name in ("gcc", "curl", "telnet", "chromium"):
+        for name in ("gcc", *self.TOOLS):
             self.tool(name, "cat > /dev/null")
         for name in ("sh", "id", "cat", "basename", "grep", "env", "sudo"):
             if path := shutil.which(name):
@@ -308,11 +310,15 @@ def test_setup_installs_nothing_where_nothing_is_missing(machine):
     "purpose, packages",
     [
         ([], "gcc libc6-dev python3 python3-dev python3-venv"),
-        (["test"], "gcc libc6-dev python3 python3-dev python3-venv libcmocka-dev curl telnet chromium"),
+        (
+            ["test"],
+            "gcc libc6-dev python3 python3-dev python3-venv libcmocka-dev curl telnet wrk "
+            "nghttp2-client chromium",
+        ),
     ],
 )
 def test_setup_installs_what_a_bare_machine_lacks(machine, purpose, packages):
-    machine.lack("gcc", "python3", "curl", "telnet", "chromium")
+    machine.lack("gcc", "python3", *machine.TOOLS)
     status, _, calls = machine.setup(*purpose)
     assert status == 0
     assert [call.split()[0] for call in calls] == ["update", "install"]

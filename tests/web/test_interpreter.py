@@ -335,11 +335,11 @@ def test_signals_are_not_pythons_but_can_be_taken(serve):
     server = serve("""
 import os, signal, threading
 got = threading.Event()
-before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGUSR1)
-signal.signal(signal.SIGUSR1, lambda number, frame: got.set())
+before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
+signal.signal(signal.SIGALRM, lambda number, frame: got.set())
 
 def app(environ, start_response):
-    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGALRM)
     caught = got.wait(10)
     start_response("200 OK", [])
     return [repr((before[0] is signal.default_int_handler, before[1], caught)).encode()]

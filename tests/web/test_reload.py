@@ -239,7 +239,9 @@ def test_never_all_at_once(serve):
     server = serve(APP, "--workers", "3", "--max-worker-lifetime", "1")
     wait_count(server, "--max-worker-lifetime", 3)
     records = re.findall(r"is to be replaced|serves$", server.log(), re.MULTILINE)
-    assert all(pair != ("is to be replaced",) * 2 for pair in zip(records, records[1:], strict=False)), records
+    assert all(pair != ("is to be replaced",) * 2 for pair in zip(records, records[1:], strict=False)), (
+        records
+    )
 
 
 def test_a_successor_that_does_not_start_leaves_the_old_one(serve):
@@ -262,7 +264,9 @@ def test_a_successor_that_does_not_start_leaves_the_old_one(serve):
 
 
 def test_preload_loads_once(serve):
-    server = serve(APP + "\nimport sys\nprint('loaded by', os.getpid(), file=sys.stderr)\n", "-w3", "--preload")
+    server = serve(
+        APP + "\nimport sys\nprint('loaded by', os.getpid(), file=sys.stderr)\n", "-w3", "--preload"
+    )
     assert server.log().count("loaded by") == 1
     pids = {server.get().text.split()[1] for _ in range(60)}
     assert len(pids) == 3 and re.search(r"loaded by (\d+)", server.log())[1] not in pids
@@ -313,7 +317,10 @@ def test_preload_TTIN(serve):
 
 
 def test_preload_names_the_requests_of_a_crash(serve):
-    server = serve(APP.replace('path == "/grow"', 'path == "/die"').replace("ballast.append", "os.abort() or"), "--preload")
+    server = serve(
+        APP.replace('path == "/grow"', 'path == "/die"').replace("ballast.append", "os.abort() or"),
+        "--preload",
+    )
     server.expect_log(r'was killed by signal 6 .*it was at "GET /die\?1 HTTP/1\.1"')
     server.expect_log("Fatal Python error: Aborted")
     with server.connect() as client:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,9 @@ def test_the_application_runs_as_user_and_group(cserve, open_directory, preload)
         status = get(process, "/status")
         assert status_field(status, "Uid") == [str(nobody.pw_uid)] * 4
         assert status_field(status, "Gid") == [str(nobody.pw_gid)] * 4
-        assert set(status_field(status, "Groups")) == {str(gid) for gid in os.getgrouplist("nobody", nobody.pw_gid)}
+        assert set(status_field(status, "Groups")) == {
+            str(gid) for gid in os.getgrouplist("nobody", nobody.pw_gid)
+        }
         assert status_field(status, "CapEff") == ["0000000000000000"]
         assert Path(f"/proc/{process.pid}").stat().st_uid == 0
         os.kill(process.pid, signal.SIGHUP)
@@ -177,7 +180,9 @@ def test_logs_can_be_written_and_opened_anew(cserve, open_directory):
         access.rename(logs / "access.1")
         errors.rename(logs / "error.1")
         process.signal(signal.SIGUSR1)
-        harness.eventually(lambda: get(process) and access.exists() and "GET / " in access.read_text(), what="a new one")
+        harness.eventually(
+            lambda: get(process) and access.exists() and "GET / " in access.read_text(), what="a new one"
+        )
         assert "opened anew" in errors.read_text() and "ERROR" not in errors.read_text()
 
 
@@ -205,7 +210,10 @@ def test_only_root_can_change_users(cserve, open_directory):
 @needs_root
 @pytest.mark.parametrize(
     "capability, step",
-    [("setgid", "set the supplementary groups: Operation"), ("setuid", "change the user: Operation not permitted")],
+    [
+        ("setgid", "set the supplementary groups: Operation"),
+        ("setuid", "change the user: Operation not permitted"),
+    ],
 )
 def test_a_step_that_fails_ends_it(cserve, open_directory, capability, step):
     prefix = ("setpriv", f"--bounding-set=-{capability}", f"--inh-caps=-{capability}")
@@ -328,7 +336,12 @@ def test_sockets_of_the_service_manager_are_served(cserve, tmp_path, preload):
             os.dup2(each.fileno(), fd)
         command = ["-c", ACTIVATE, ",".join(map(str, fds)), cserve, "-w2", *preload, "app"]
         process = subprocess.Popen(
-            [os.sys.executable, *command], cwd=tmp_path, pass_fds=fds, stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+            pass_fds=fds,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         try:
             output = harness.Output(process.stdout)
@@ -362,7 +375,7 @@ def test_what_is_passed_and_does_not_listen(cserve, tmp_path):
     (tmp_path / "app.py").write_text(APP)
     with open(os.devnull) as nothing:
         result = subprocess.run(
-            [os.sys.executable, "-c", ACTIVATE, str(nothing.fileno()), cserve, "app"],
+            [sys.executable, "-c", ACTIVATE, str(nothing.fileno()), cserve, "app"],
             pass_fds=[nothing.fileno()],
             cwd=tmp_path,
             capture_output=True,

@@ -29,7 +29,7 @@ def pick(rng, values):
 
 
 def make(rng, steady):
-    """A request: method, target, version and fields, each field up to twice; `steady` requests are nearly all alike."""
+    """A request: method, target, version, fields (each up to twice); `steady` ones are nearly all alike."""
     if steady:
         fields = [
             (name, rng.choice(["steady"] * 9 + ["other"]))
