@@ -39,6 +39,6 @@ lint-cppcheck:
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -D_GNU_SOURCE -DCSERVE_VERSION='"0"' \
 	    $(CPPCHECK_PYTHON) --enable=warning,performance,portability,style --suppress=variableScope -Iinclude src
 
-lint-python: venv
+lint-python: $(VENV_STAMP)
 	@echo "  RUFF"
 	$(Q)$(VENV)/bin/ruff check --quiet .

@@ -290,7 +290,7 @@ static void judge_stopped(struct master *m, const struct child *c, int status, c
         return;
     if (!c->killed)
         log_error("worker %ld %s while it was stopping", (long)c->pid, end);
-    if (m->stopped_ms != 0)
+    if (m->stopped_ms != 0 && !c->written_off)
         master_fail(m, EXIT_FAILED);
 }
 

@@ -101,6 +101,7 @@ static void stop(struct master *m, int signal_number)
              m->config->graceful_timeout_ms / 1000.0);
     for (struct child *c = m->children; c != NULL; c = c->next) {
         c->slot = -1;
+        c->written_off = c->killed;
         child_dismiss(m, c, ORDER_STOP);
     }
 }
@@ -387,13 +388,28 @@ static void supervise(struct master *m)
 
 /* --- beginning and end ------------------------------------------------------------------------- */
 
+/* How many processors' time a container may use, rounded up; `most` if there is no such limit. */
+static int processor_quota(int most)
+{
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re"); /* "200000 100000", or "max 100000" */
+    long quota = 0, period = 0;
+
+    if (file == NULL)
+        return most;
+    if (fscanf(file, "%ld %ld", &quota, &period) != 2 || quota <= 0 || period <= 0)
+        quota = most * (period = 1);
+    fclose(file);
+    long count = (quota + period - 1) / period;
+    return count < most ? (int)count : most;
+}
+
 /* Processors that this process may use. */
 static int count_processors(void)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 
-    return count < WORKERS_MAX ? count : WORKERS_MAX;
+    return processor_quota(count < WORKERS_MAX ? count : WORKERS_MAX);
 }
 
 /* 0, or -1 with the reason logged. */

@@ -336,11 +336,12 @@ int preload_fork(struct master *m, struct child *c, int link, int board)
         return -1;
     for (size_t i = 0; i < m->address_count; i++) {
         fds[OTHER_PASSED + i] = listeners[i].fd;
+        /* cppcheck-suppress unreadVariable ; it is sent, through `bytes` */
         command.shared[i] = listeners[i].shared;
     }
     message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
     memset(&control, 0, sizeof(control));
-    struct cmsghdr *passed = CMSG_FIRSTHDR(&message);
+    struct cmsghdr *passed = &control.header;
     passed->cmsg_level = SOL_SOCKET;
     passed->cmsg_type = SCM_RIGHTS;
     passed->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));

@@ -45,6 +45,7 @@ struct child {
     int64_t started_ms;
     int64_t kill_at_ms;   /* when patience ends; 0: it may live */
     bool killed;
+    bool written_off;     /* killed before the order to stop came: that is no failure to stop */
     const char *worn;     /* why it is to be replaced; NULL: it is not */
     struct scoreboard board;
 };

@@ -151,7 +151,8 @@ def find_default(module):
 def check(app, spec):
     if not callable(app):
         raise AppError(f"{spec} is no application: it is {describe(app)}, which is not callable")
-    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None)):
+    called = getattr(app, "__call__", None)  # noqa: B004 (what it is, not whether it is there)
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(called):
         raise AppError(
             f"{spec} is an ASGI application, or another coroutine; cserve serves WSGI applications"
         )

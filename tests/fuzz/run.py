@@ -84,7 +84,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         rows = list(pool.map(lambda target: target.run(options.seconds), targets))
     print_table(rows, HEADINGS)
-    for row, target in zip(rows, targets, strict=True):
+    for row, target in zip(rows, targets):
         if row[-1]:
             print(f"\n{target.name}: see {target.log} and {target.findings}")
     return int(any(row[-1] for row in rows))

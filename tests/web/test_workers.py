@@ -225,6 +225,24 @@ def test_workers_end_with_their_master(cserve, tmp_path):
     server.wait()
 
 
+def test_a_request_that_is_stuck_costs_its_worker_and_nobody_elses_request(serve, gate):
+    """What a handler does in C cannot be ended: a successor takes over, and the others finish."""
+    app = APP.replace(
+        'elif path == "/exit":\n        os._exit(7)',
+        'elif path == "/stuck":\n        import time; time.sleep(60)',
+    )
+    server = serve(app, "--timeout", "1", "--graceful-timeout", "1")
+    old = server.worker
+    server.expect_log("a request is stuck in the application")
+    server.expect_log(f"worker {old} did not finish within 1 s and is killed")
+    with server.connect() as client:
+        client.send(make_request(target="/stuck"))
+        server.wait_log(f"worker {old} is to be replaced: a request is stuck in it")
+        assert client.response().status == 504
+        harness.eventually(lambda: pid_of(server.get()) != old, what="a successor")
+    server.check()
+
+
 # --- more and fewer ---------------------------------------------------------------------------------
 
 

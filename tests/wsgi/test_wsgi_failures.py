@@ -138,7 +138,7 @@ def test_W38_S12_H12_workers_killed_from_outside_are_replaced(own_host):
         host.server.expect_log("SIGKILL|signal 9|Killed")
         before = host.server.worker
         os.kill(before, signal.SIGKILL)
-        harness.eventually(lambda: host.server.worker != before, what="another worker")
+        harness.eventually(lambda before=before: host.server.worker != before, what="another worker")
         assert host.request("failures.hello").text == "hello"
         host.server.check()
 

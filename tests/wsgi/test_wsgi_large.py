@@ -162,7 +162,7 @@ def exchange(sockets, request, end):
         group = sockets[at : at + 200]
         for each in group:
             each.sendall(request)
-        waiting = {each: b"" for each in group}
+        waiting = dict.fromkeys(group, b"")
         with selectors.DefaultSelector() as selector:
             for each in group:
                 selector.register(each, selectors.EVENT_READ)

@@ -99,7 +99,7 @@ def test_nothing_leaks_on_failure(host, name):
 def test_nothing_leaks_when_clients_leave(host):
     def leave():
         with host.connect(receive_buffer=4096) as client:
-            client.send(host.raw("results.counted_endless", target=f"/?left"))
+            client.send(host.raw("results.counted_endless", target="/?left"))
             client.receive_until(b"endless")
             client.abort()
 
