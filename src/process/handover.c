@@ -74,8 +74,11 @@ void handover_reload(struct master *m)
         m->slots[i].start_at_ms = 0;
 }
 
+/* All workers are new, and the last of the old ones has left or takes its time. */
 static bool is_reloaded(const struct master *m)
 {
+    if (m->now_ms < m->next_handover_ms)
+        return false;
     for (int i = 0; i < m->slot_count; i++) {
         const struct child *c = m->slots[i].child;
         if (c == NULL || c->is != CHILD_SERVING || c->generation != m->generation)
@@ -168,18 +171,17 @@ void handover_failed(struct master *m)
 
 void handover_tend(struct master *m)
 {
-    int64_t now_ms = clock_ms();
     int i;
 
     if (!m->announced)
         return;
-    look_at_all(m, now_ms);
+    look_at_all(m, m->now_ms);
     if (m->reloading && is_reloaded(m)) {
         log_info("reloaded");
         end_reload(m);
     }
     i = next_slot(m);
-    if (i < 0 || now_ms < m->next_handover_ms || is_under_way(m) || !preload_may_fork(m))
+    if (i < 0 || m->now_ms < m->next_handover_ms || is_under_way(m) || !preload_may_fork(m))
         return;
     log_info("worker %ld is to be replaced: %s", (long)m->slots[i].child->pid, reason_for(m, &m->slots[i]));
     child_start(m, i);
@@ -189,9 +191,11 @@ int64_t handover_due(const struct master *m)
 {
     int64_t due_ms = 0;
 
+    if (!m->announced)
+        return 0;
     if (m->config->max_memory_mb > 0)
         due_ms = m->look_at_ms;
-    if (next_slot(m) >= 0 && !is_under_way(m))
+    if ((m->reloading || next_slot(m) >= 0) && !is_under_way(m) && m->now_ms < m->next_handover_ms)
         due_ms = earlier(due_ms, m->next_handover_ms);
     for (const struct child *c = m->children; m->config->max_lifetime_ms > 0 && c != NULL; c = c->next) {
         if (c->is == CHILD_SERVING && c->worn == NULL)

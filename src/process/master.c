@@ -285,11 +285,9 @@ static void announce(struct master *m)
 
 static void fill_slots(struct master *m)
 {
-    int64_t now_ms = clock_ms();
-
     for (int i = 0; i < m->slot_count && !m->resting; i++) {
         struct slot *slot = &m->slots[i];
-        if (slot->child == NULL && now_ms >= slot->start_at_ms && preload_may_fork(m)) {
+        if (slot->child == NULL && m->now_ms >= slot->start_at_ms && preload_may_fork(m)) {
             slot->start_at_ms = 0;
             child_start(m, i);
         }
@@ -298,10 +296,8 @@ static void fill_slots(struct master *m)
 
 static void kill_late(struct master *m)
 {
-    int64_t now_ms = clock_ms();
-
     for (struct child *c = m->children; c != NULL; c = c->next) {
-        if (c->kill_at_ms == 0 || now_ms < c->kill_at_ms || c->killed)
+        if (c->kill_at_ms == 0 || m->now_ms < c->kill_at_ms || c->killed)
             continue;
         log_error("worker %ld did not finish within %g s and is killed", (long)c->pid,
                   m->config->graceful_timeout_ms / 1000.0);
@@ -311,6 +307,7 @@ static void kill_late(struct master *m)
 
 static void tend(struct master *m)
 {
+    m->now_ms = clock_ms();
     kill_late(m);
     if (m->stopped_ms != 0) {
         m->finished = m->children == NULL;
@@ -321,12 +318,12 @@ static void tend(struct master *m)
     sockets_steer(m);
     if (!m->announced)
         announce(m);
-    if (m->slot_count > m->wanted && clock_ms() >= m->retire_at_ms)
+    if (m->slot_count > m->wanted && m->now_ms >= m->retire_at_ms)
         retire_last(m);
     handover_tend(m);
 }
 
-/* When tend is to be called again although nothing has happened; 0: never. */
+/* When tend is to be called again although nothing happens; 0: never. What was due waits for an event. */
 static int64_t next_due(struct master *m)
 {
     int64_t due_ms = notify_watchdog();
@@ -335,9 +332,11 @@ static int64_t next_due(struct master *m)
         due_ms = c->killed ? due_ms : earlier(due_ms, c->kill_at_ms);
     if (m->stopped_ms != 0)
         return due_ms;
-    for (int i = 0; i < m->slot_count && !m->resting; i++)
-        due_ms = m->slots[i].child == NULL ? earlier(due_ms, m->slots[i].start_at_ms) : due_ms;
-    if (m->slot_count > m->wanted && clock_ms() < m->retire_at_ms)
+    for (int i = 0; i < m->slot_count && !m->resting; i++) {
+        if (m->slots[i].child == NULL && m->slots[i].start_at_ms > m->now_ms)
+            due_ms = earlier(due_ms, m->slots[i].start_at_ms);
+    }
+    if (m->slot_count > m->wanted && m->now_ms < m->retire_at_ms)
         due_ms = earlier(due_ms, m->retire_at_ms);
     return earlier(earlier(due_ms, preload_due(m)), handover_due(m));
 }

@@ -235,7 +235,7 @@ void preload_tend(struct master *m)
 {
     if (m->next_template.pid != 0 && m->next_template.generation != m->generation)
         dismiss(&m->next_template);
-    if (is_wanted(m) && clock_ms() >= m->template_at_ms)
+    if (is_wanted(m) && m->now_ms >= m->template_at_ms)
         start(m);
 }
 

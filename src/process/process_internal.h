@@ -71,6 +71,7 @@ struct master {
     const struct process_config *(*reread)(void);
     pid_t pid;
     int signal_fd;
+    int64_t now_ms; /* of this turn: what is due by then is done in it */
 
     struct slot slots[WORKERS_MAX];
     int slot_count;       /* that have sockets */

@@ -149,7 +149,7 @@ void upgrade_promote(struct master *m)
 {
     close(m->old_master);
     m->old_master = -1;
-    log_info("the old master is gone");
     pidfile_promote(m);
     notify_ready();
+    log_info("the old master is gone");
 }

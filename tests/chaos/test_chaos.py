@@ -139,7 +139,7 @@ class Chaos:
         victim = self.random.choice(self.workers())
         with contextlib.suppress(ProcessLookupError):
             self.killed.add(victim)
-            os.kill(victim, self.random.choice(FATAL))
+            os.kill(victim, signal.SIGKILL if self.server.sanitized else self.random.choice(FATAL))
 
     def retire(self):
         with contextlib.suppress(ProcessLookupError):

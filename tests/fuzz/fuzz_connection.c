@@ -209,7 +209,7 @@ static void serve(struct server *s)
         struct connection *c = s->connections;
 
         EXPECT(turns++ < TURNS_MAX);
-        EXPECT(c->armed == POLLER_READ || c->armed == POLLER_WRITE);
+        EXPECT(c->armed == (POLLER_READ | POLLER_END) || c->armed == POLLER_WRITE);
         if (c->armed == POLLER_WRITE || has_input())
             c->source.ready(&c->source, c->armed);
         else

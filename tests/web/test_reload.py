@@ -114,13 +114,15 @@ def test_a_request_in_flight_is_finished_by_the_old_worker(serve, gate, options)
         client.expect_end()
 
 
-def test_the_successor_serves_before_the_old_one_leaves(serve, gate, tmp_path):
-    server = serve(APP, "--workers", "1")
-    old = server.worker
+@MODES
+def test_the_successor_serves_before_the_old_one_leaves(serve, gate, options):
+    server = serve(APP, *options)
+    old = server.get().text.split()[1]
     edit(server, "VERSION =", f"open({str(gate.path)!r}).read(1)\nVERSION =")
     server.signal(signal.SIGHUP)
     gate.wait_until_reached()
     assert server.get().text == f"one {old}"
+    assert harness.is_idle(server.pid)
     gate.open()
     server.wait_log("INFO reloaded")
     assert server.get().text != f"one {old}"
