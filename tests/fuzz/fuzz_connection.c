@@ -211,7 +211,7 @@ static void serve(struct server *s)
         EXPECT(turns++ < TURNS_MAX);
         EXPECT(c->armed == (POLLER_READ | POLLER_END) || c->armed == POLLER_WRITE);
         if (c->armed == POLLER_WRITE || has_input())
-            c->source.ready(&c->source, c->armed);
+            c->source.ready(&c->source, c->armed & ~(uint32_t)POLLER_END);
         else
             connection_expired(&c->timer);
     }
