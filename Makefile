@@ -131,5 +131,5 @@ help: ## Show this
 clean: ## Remove what was built
 	rm -rf $(BUILD)
 
-include tests/chaos/chaos.mk tests/fuzz/fuzz.mk tests/lint.mk tests/memcheck/memcheck.mk
+include tests/chaos/chaos.mk tests/fuzz/fuzz.mk tests/lint.mk tests/memcheck/memcheck.mk tests/torture/torture.mk
 -include $(CORE_OBJ:.o=.d) $(PYTHON_OBJ:.o=.d) $(TOP_OBJ:.o=.d) $(UNIT:=.d)

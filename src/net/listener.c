@@ -45,15 +45,22 @@ static void remove_stale_unix(const struct address *a)
  */
 enum { UNSENT_BYTES = 128 * 1024 };
 
+static int set_tcp_options(int fd)
+{
+    int on = 1, unsent = UNSENT_BYTES;
+
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+        return -1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 static int set_options(int fd, const struct address *a)
 {
-    int on = 1, only6 = !address_is_wildcard(a), unsent = UNSENT_BYTES;
+    int on = 1, only6 = !address_is_wildcard(a);
 
     if (address_is_unix(a))
         return 0;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)) != 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 || set_tcp_options(fd) != 0)
         return -1;
     if (a->u.any.sa_family == AF_INET6)
         return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6));
@@ -161,8 +168,8 @@ int listener_adopt(struct listener *l, int fd)
         return -1;
     if (getsockname(fd, &l->address.u.any, &l->address.len) != 0)
         return -1;
-    if (!address_is_unix(&l->address))
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    if (!address_is_unix(&l->address) && set_tcp_options(fd) != 0)
+        return -1;
     l->fd = fd;
     return 0;
 }

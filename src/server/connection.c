@@ -319,6 +319,8 @@ static bool arrive(struct connection *c)
         break;
     }
     connection_enter(c, c->then);
+    if (c->is == CONNECTION_IDLE && c->server->stopping)
+        connection_stop(c);
     return false;
 }
 

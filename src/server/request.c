@@ -159,14 +159,17 @@ static void reject_http(struct connection *c, enum http_error error)
     request_reject(c, info->status, info->text, info->name);
 }
 
-/* Where the connection goes once this request's answer is sent. */
+/*
+ * Where the connection goes once this request's answer is sent. Who was told that it stays gets a moment for the
+ * request that may be on its way, also when the server has begun to stop since.
+ */
 static enum connection_is decide_next(const struct request *r)
 {
     const struct connection *c = r->connection;
 
     if (r->cut)
         return r->exchange.response.framing == HTTP_FRAMING_CLOSE ? CONNECTION_RESET : CONNECTION_LINGER;
-    if (!r->exchange.response.close && !c->server->stopping)
+    if (!r->exchange.response.close)
         return CONNECTION_IDLE;
     return r->exchange.head.close && r->end == c->in.len ? CONNECTION_CLOSED : CONNECTION_LINGER;
 }

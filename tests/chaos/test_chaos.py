@@ -23,7 +23,7 @@ SECONDS = float(os.environ.get("SECONDS", "10"))
 SEED = int(os.environ.get("SEED", str(random.SystemRandom().randrange(1 << 32))))
 APP = Path(__file__).parent / "app.py"
 WORKERS = 3
-GRACE = 0.15  # seconds of idling after which a close may cross the next request
+GRACE = 0.2  # seconds between two requests after which a close may cross the second
 MANNERS = {  # what each asks for, and how many bytes come behind the first line
     "fast": ("/", 0),
     "slow": ("/slow", 0),
@@ -63,6 +63,7 @@ class Traffic(threading.Thread):
         self.enough = threading.Event()
         self.counts = collections.Counter()
         self.problems = []
+        self.sent = 0.0  # when the latest request began to be sent
 
     def run(self):
         while not self.enough.is_set():
@@ -76,20 +77,20 @@ class Traffic(threading.Thread):
                 self.problems.append(f"{self.manner}: {failure}")
 
     def use(self, client):
-        pid, last = None, time.monotonic()
+        pid = None
+        self.sent = time.monotonic()
         for _ in range(self.random.randrange(1, 100)):
-            idle = time.monotonic() - last
+            before = self.sent
             if self.enough.is_set() or (pid and select.select([client.socket], [], [], 0)[0]):
                 return  # closed between two requests
             began = time.monotonic()
             try:
                 response, pid = self.ask(client)
             except (ConnectionError, harness.Truncated) as failure:
-                raced = pid and idle > GRACE and getattr(failure, "response", None) is None
+                raced = pid and self.sent - before > GRACE and getattr(failure, "response", None) is None
                 self.lose(failure, pid, began, raced)
                 return
             self.counts["answered"] += 1
-            last = time.monotonic()
             if "close" in response.connection():
                 return
 
@@ -97,7 +98,8 @@ class Traffic(threading.Thread):
         excused = raced or self.killed.excuse(pid, began)
         self.counts["excused" if excused else "lost"] += 1
         if not excused:
-            self.problems.append(f"{self.manner}: lost with worker {pid}: {failure!r}")
+            waited = time.monotonic() - began
+            self.problems.append(f"{self.manner}: lost with worker {pid} after {waited:.3f} s: {failure!r}")
 
     def ask(self, client):
         token = f"{self.random.randrange(1 << 60):x}"
@@ -107,9 +109,11 @@ class Traffic(threading.Thread):
         if body:
             for at in range(0, len(request), 2_000):
                 client.send(request[at : at + 2_000])
+                self.sent = self.sent if at else time.monotonic()
                 self.enough.wait(0.003)
         else:
             client.send(request)
+            self.sent = time.monotonic()
         response = client.response()
         line, _, rest = response.body.partition(b"\n")
         pid, echoed = line.decode().split()
@@ -229,7 +233,7 @@ class Run:
         counts = sum((each.counts for each in self.traffic), collections.Counter())
         print(dict(counts), dict(self.chaos.done))
         problems = [problem for each in self.traffic for problem in each.problems]
-        assert not problems, f"SEED={SEED}: {problems[:10]}\n{self.log.read_text()[-4000:]}"
+        assert not problems, f"SEED={SEED}: {problems[:10]}\n{self.log.read_text()}"
         assert counts["answered"] > 20 * SECONDS
         assert counts["excused"] <= len(self.traffic) * (2 * len(self.killed.times) + 2)
 

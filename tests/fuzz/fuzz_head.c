@@ -169,6 +169,8 @@ static void check_accepted(const struct outcome *o)
     size_t line = head->start + method.len + 1 + target.len + sizeof(" HTTP/1.1\r\n") - 1;
 
     EXPECT(head->size <= o->len && head->size <= head->limits->head);
+    for (uint32_t i = 0; i < head->start; i++)
+        EXPECT(o->buf[i] == "\r\n"[i % 2]);
     EXPECT(head->field_count <= head->limits->fields);
     EXPECT(method.ptr == o->buf + head->start && is_token(method));
     EXPECT(target.ptr == method.ptr + method.len + 1 && target.ptr[-1] == ' ');

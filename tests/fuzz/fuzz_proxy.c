@@ -4,6 +4,7 @@
  * it is complete nothing is said but that it is not.
  */
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cserve/proxy_protocol.h"
@@ -34,11 +35,25 @@ static void check_address(const struct address *a)
     EXPECT(len > strlen(host) && len < sizeof(text) && strlen(text) == len);
 }
 
+/* A line that names addresses ends with the ports, written as anybody would. */
+static void check_line(const struct proxy_header *header, const uint8_t *data)
+{
+    char ports[32];
+    size_t len = (size_t)snprintf(ports, sizeof(ports), " %u %u\r\n", address_port(&header->source),
+                                  address_port(&header->destination));
+
+    EXPECT(header->size <= 107);
+    if (header->known)
+        EXPECT(header->size > len && memcmp(data + header->size - len, ports, len) == 0);
+    else
+        EXPECT(memcmp(data + header->size - 2, "\r\n", 2) == 0);
+}
+
 static void check_done(const struct proxy_header *header, const uint8_t *data, size_t len)
 {
     EXPECT(header->size > 0 && header->size <= len && header->size <= PROXY_HEADER_MAX);
     if (data[0] == 'P')
-        EXPECT(header->size <= 107 && memcmp(data + header->size - 2, "\r\n", 2) == 0);
+        check_line(header, data);
     if (!header->known)
         return;
     EXPECT(header->source.u.any.sa_family == header->destination.u.any.sa_family);

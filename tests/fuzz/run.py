@@ -4,7 +4,8 @@
     python3 tests/fuzz/run.py --work BUILD/fuzz/fuzz --merge head body uri
 
 Inputs that a target gathers are kept in WORK/corpus and WORK/findings. --merge takes from the former into the
-tree's corpus what adds coverage, smallest first, and drops from the tree what does not.
+tree's corpus what adds coverage, and drops from the tree what does not, but for what was written by hand: the
+files named seed-*.
 """
 
 import argparse
@@ -56,10 +57,15 @@ class Target:
 
     def merge(self):
         with tempfile.TemporaryDirectory() as merged:
-            subprocess.run(self.command("-merge=1", merged, self.seeds, self.corpus.resolve()), check=True,
+            subprocess.run(self.command("-set_cover_merge=1", merged, self.seeds, self.corpus.resolve()), check=True,
                            capture_output=True)
-            shutil.rmtree(self.seeds)
-            shutil.copytree(merged, self.seeds)
+            for file in self.seeds.iterdir():
+                if not file.name.startswith("seed-"):
+                    file.unlink()
+            by_hand = {file.read_bytes() for file in self.seeds.iterdir()}
+            for file in Path(merged).iterdir():
+                if file.read_bytes() not in by_hand:
+                    shutil.copy(file, self.seeds)
         files = list(self.seeds.iterdir())
         return self.name, len(files), sum(file.stat().st_size for file in files)
 

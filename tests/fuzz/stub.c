@@ -63,9 +63,17 @@ static void begin(struct exchange *x, const char *status)
     EXPECT(exchange_field(x, STR("Content-Type"), STR("text/plain")) == HTTP_FIELD_ADDED);
 }
 
+/* All that was promised was written. */
 static enum handler_verdict finish(struct exchange *x)
 {
-    cut = cut || exchange_finish(x) == EXCHANGE_SHORT;
+    EXPECT(exchange_finish(x) != EXCHANGE_SHORT);
+    return HANDLER_DONE;
+}
+
+/* What was promised may not have been kept. */
+static enum handler_verdict finish_short(struct exchange *x)
+{
+    cut = exchange_finish(x) == EXCHANGE_SHORT || cut;
     return HANDLER_DONE;
 }
 
@@ -173,7 +181,7 @@ static enum handler_verdict drain(struct exchange *x)
     for (int i = 0; i < BLOCKS; i++) {
         write_owned(x, str_make(block, BLOCK));
         if (exchange_drain(x) == EXCHANGE_GONE)
-            break;
+            return finish_short(x);
     }
     return finish(x);
 }
@@ -195,7 +203,7 @@ static enum handler_verdict promise(struct exchange *x, struct str bytes)
     exchange_field(x, STR("Content-Length"), STR("10"));
     exchange_commit(x, -1);
     write_owned(x, bytes);
-    return finish(x);
+    return finish_short(x);
 }
 
 static enum handler_verdict fail(struct exchange *x, bool late)
@@ -239,7 +247,7 @@ static enum handler_verdict obey(struct exchange *x)
     exchange_commit(x, 3);
     free(decoded);
     exchange_write(x, STR("abc"), NULL);
-    return finish(x);
+    return finish_short(x);
 }
 
 static enum handler_verdict choose(struct exchange *x)

@@ -48,7 +48,7 @@ MODES = {
 
 
 class Clock:
-    """What the threads of a process do with the time that passes (proc(5), schedstat)."""
+    """What a server's worker and this process do with the time that passes (proc(5), schedstat)."""
 
     def __init__(self, pid):
         self._tasks = Path(f"/proc/{pid}/task")
@@ -56,15 +56,16 @@ class Clock:
         self._ran, self._delayed = self._read()
 
     def _read(self):
-        """Milliseconds on a processor, and ready to run without one."""
-        fields = [(task / "schedstat").read_text().split() for task in self._tasks.iterdir()]
-        return (sum(int(each[i]) for each in fields) / 1e6 for i in (0, 1))
+        """Milliseconds that the worker ran, and that it or this process was ready to run without a processor."""
+        worker = [task / "schedstat" for task in self._tasks.iterdir()]
+        fields = [path.read_text().split() for path in [*worker, Path("/proc/self/schedstat")]]
+        return sum(int(each[0]) for each in fields[:-1]) / 1e6, sum(int(each[1]) for each in fields) / 1e6
 
     def read(self):
-        """Milliseconds since the clock was made; and without what the process waited for a processor.
+        """Milliseconds since the clock was made; and without what was waited for a processor.
 
         Threads that wait for one side by side are counted twice, so the second is at least the time that
-        the process ran.
+        the worker ran.
         """
         passed = (time.monotonic() - self._begin) * 1000
         ran, delayed = self._read()
@@ -183,7 +184,7 @@ def seconds_unavailable(mode, directory):
 
 
 def start_wrk(server, connections, directory):
-    """Several, one after the other: more connections at once than the system lets wait would be refused by it."""
+    """Several, one after the other: more connections at once than the system lets wait would be refused."""
     crowds = []
     for _ in range(CROWDS):
         command = ["wrk", "-t", 1, "-c", connections // CROWDS, "-d", f"{SECONDS}s", "--timeout", "10s"]
@@ -235,7 +236,8 @@ class Round:
 
     def show(self, number):
         print(
-            f"{number:5} {self.answered:9} {self.lost:5} {self.wrong:6} {self.unavailable:12} {self.memory_kb:11}"
+            f"{number:5} {self.answered:9} {self.lost:5} {self.wrong:6} {self.unavailable:12}"
+            f" {self.memory_kb:11}"
             f" {self.longest_ms:16.1f} {self.own_ms:11.1f} {self.control_ms:13.1f}",
             flush=True,
         )
@@ -260,7 +262,7 @@ def complaints(rounds):
         before = max(each.memory_kb for each in rounds[: len(rounds) // 2])
         after = min(each.memory_kb for each in rounds[-len(rounds) // 4 :])
         if after > before + GROWTH_KB:
-            yield f"memory grew: in the first half at most {before} KiB, in the last quarter at least {after} KiB"
+            yield f"memory grew: first half at most {before} KiB, last quarter at least {after} KiB"
     for number, each in enumerate(rounds, 1):
         if each.own_ms > each.control_ms + STALL_MS:
             yield f"round {number}: a wait of {each.own_ms:.0f} ms, beside it of {each.control_ms:.0f} ms"
@@ -276,7 +278,8 @@ def torture(binary, count, connections):
     tortured, idle = serve(binary), serve(binary)
     try:
         print(
-            f"{connections} connections of wrk, 4 times {SLOW_CONNECTIONS} of slowhttptest, {SECONDS} s a round"
+            f"{connections} connections of wrk, 4 times {SLOW_CONNECTIONS} of slowhttptest,"
+            f" {SECONDS} s a round"
         )
         print(Round.HEADINGS)
         for number in range(1, count + 1):
@@ -300,8 +303,10 @@ def main():
     rounds = torture(arguments.cserve.resolve(), arguments.rounds, arguments.connections)
     wrong = list(complaints(rounds))
     print(
-        f"requests lost: {sum(each.lost for each in rounds)}; wrong answers: {sum(each.wrong for each in rounds)};"
-        f" memory: {rounds[0].memory_kb} KiB behind the first round, {rounds[-1].memory_kb} KiB behind the last;"
+        f"requests lost: {sum(each.lost for each in rounds)};"
+        f" wrong answers: {sum(each.wrong for each in rounds)};"
+        f" memory: {rounds[0].memory_kb} KiB behind the first round,"
+        f" {rounds[-1].memory_kb} KiB behind the last;"
         f" longest wait: {max(each.longest_ms for each in rounds):.0f} ms, of which the server's own"
         f" {max(each.own_ms for each in rounds):.0f} ms; beside it, where nothing went on:"
         f" {max(each.control_ms for each in rounds):.0f} ms"

@@ -38,6 +38,8 @@ STRICTER = {
         "h11", BOTH),
     "bad-chunk-extension": (
         "h11", "RFC 9112, 7.1.1: chunk-ext-name = token"),
+    "bad-chunk-size": (  # with a blank behind it
+        "h11", "RFC 9112, 7.1: chunk-size = 1*HEXDIG"),
     "bad-coding": (  # an empty one (", chunked"), which llhttp overlooks
         "httptools", "RFC 9112, 6.1: A server that receives a request message with a transfer coding it "
         "does not understand SHOULD respond with 501 (Not Implemented)."),

@@ -36,7 +36,9 @@ def app(environ, start_response):
 def facts_of(python, **env):
     """The facts of an interpreter run by itself."""
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "LANG", "LC_"))
     }
     source = FACTS + "print(json.dumps(facts()))"
     return json.loads(

@@ -103,6 +103,22 @@ def test_H12_a_request_that_crosses_the_signal_is_served_or_refused(own_echo, ga
     assert echo.server.wait() == 0
 
 
+def test_H12_who_was_told_that_the_connection_stays_may_ask_once_more(own_echo, gate):
+    """The head went out before the signal, so the client cannot know; the next answer says close."""
+    echo = own_echo()
+    with echo.connect() as client:
+        client.send(make_request("GET", f"/gated_blocks?{gate.path}"))
+        head = client.response_head()
+        gate.wait_until_reached()
+        stop_and_wait(echo)
+        gate.open()
+        assert client.response_body(head).text == "beforepassed" and head.connection() == set()
+        response = client.request(GET)
+        assert response.status == 200 and response.connection() == {"close"}
+        client.expect_end()
+    assert echo.server.wait() == 0
+
+
 def test_H12_idle_connections_are_closed(own_echo):
     echo = own_echo()
     clients = [echo.connect() for _ in range(20)]
