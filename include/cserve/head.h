@@ -202,7 +202,7 @@ void http_head_init(struct http_head *head, const struct http_limits *limits, st
  */
 enum http_result http_head_parse(struct http_head *head, const char *buf, size_t len);
 
-/* Points the views (method, target, uri) at the same head's copy at `buf`. After HTTP_DONE. */
+/* Points the views (method, target, uri) at the same head's copy at `buf`: what is not read yet is empty. */
 void http_head_rebase(struct http_head *head, const char *buf);
 
 /* Name and value of fields[i] in the buffer that was parsed. */

@@ -14,6 +14,12 @@ void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
 void *mem_realloc(void *block, size_t size);
 
+/*
+ * Has all threads share one heap, unless the environment says how many there are to be. Connections are served by
+ * one thread and then by another: with a heap for each, each would grow to what the busiest moment needs.
+ */
+void mem_share_heap(void);
+
 /* Heap copy of the first `len` bytes of `text`, NUL-terminated; free() gives it back. */
 char *mem_strndup(const char *text, size_t len);
 

@@ -8,6 +8,7 @@
  */
 #include "cserve/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,16 @@ void *mem_realloc(void *block, size_t size)
     if (moved == NULL)
         out_of_memory(size);
     return moved;
+}
+
+void mem_share_heap(void)
+{
+#ifdef M_ARENA_MAX
+    const char *tunables = getenv("GLIBC_TUNABLES");
+
+    if (getenv("MALLOC_ARENA_MAX") == NULL && (tunables == NULL || strstr(tunables, "arena_max") == NULL))
+        mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 char *mem_strndup(const char *text, size_t len)

@@ -180,10 +180,13 @@ int listener_steer(const struct listener *l, const unsigned *numbers, unsigned c
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)),
         BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
     };
-    struct sock_fprog program = {.len = 2, .filter = code};
+    struct sock_fprog program;
 
     if (address_is_unix(&l->address) || count == 0 || count > LISTENER_STEER_MAX)
         return 0;
+    memset(&program, 0, sizeof(program)); /* with the padding, which the kernel is given too */
+    program.len = 2;
+    program.filter = code;
     for (unsigned i = 0; i < count; i++) {
         code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, i + 1 < count);
         code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, numbers[i]);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cserve/log.h"
+#include "cserve/mem.h"
 #include "cserve/process.h"
 
 #include "link.h"
@@ -221,6 +222,7 @@ static int serve_with(struct worker *worker, const struct assignment *assignment
 int worker_prepare(const struct process_config *config, pid_t master)
 {
     prepare_signals();
+    mem_share_heap();
     if (privileges_drop(config) != 0)
         return -1;
     raise_descriptor_limit(config->server.worker_connections);

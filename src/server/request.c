@@ -134,19 +134,28 @@ static void trace_refused(const struct request *r)
         wire_trace_request(str_make(c->in.data + c->in_at, len));
 }
 
+/* Whether the request, as far as the parser has got, is one whose answer has no content. */
+static bool is_head(struct request *r)
+{
+    const struct connection *c = r->connection;
+
+    if (c->in.data == NULL)
+        return false;
+    http_head_rebase(&r->exchange.head, c->in.data + c->in_at);
+    return str_equal(r->exchange.head.method, STR("HEAD"));
+}
+
 void request_reject(struct connection *c, int status, const char *text, const char *outcome)
 {
     struct request *r;
-    struct str line;
 
     if (c->request == NULL)
         request_begin(c);
     r = c->request;
-    line = request_line(r);
     if (c->server->config.show_requests)
         trace_refused(r);
     r->reject = true;
-    r->head_request = line.len >= 5 && memcmp(line.ptr, "HEAD ", 5) == 0;
+    r->head_request = is_head(r);
     exchange_answer(r, status, text);
     r->outcome = outcome;
     connection_send(c, CONNECTION_LINGER);

@@ -57,8 +57,8 @@ class Target:
 
     def merge(self):
         with tempfile.TemporaryDirectory() as merged:
-            subprocess.run(self.command("-set_cover_merge=1", merged, self.seeds, self.corpus.resolve()), check=True,
-                           capture_output=True)
+            command = self.command("-set_cover_merge=1", merged, self.seeds, self.corpus.resolve())
+            subprocess.run(command, check=True, capture_output=True)
             for file in self.seeds.iterdir():
                 if not file.name.startswith("seed-"):
                     file.unlink()

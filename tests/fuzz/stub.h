@@ -11,7 +11,7 @@
 struct handler *stub_handler(void);
 
 void stub_begin(void); /* a run begins */
-/* It is over: every exchange was finished or cancelled, every owner told. Whether a response was cut short. */
+/* It is over: every exchange was finished or cancelled, every owner told. Whether an answer was cut short. */
 bool stub_end(void);
 
 /* Whether the call number `i` of this run was for a HEAD request; false beyond the last. */

@@ -56,7 +56,7 @@ class Clock:
         self._ran, self._delayed = self._read()
 
     def _read(self):
-        """Milliseconds that the worker ran, and that it or this process was ready to run without a processor."""
+        """Milliseconds that the worker ran, and that it or this process was ready but had no processor."""
         worker = [task / "schedstat" for task in self._tasks.iterdir()]
         fields = [path.read_text().split() for path in [*worker, Path("/proc/self/schedstat")]]
         return sum(int(each[0]) for each in fields[:-1]) / 1e6, sum(int(each[1]) for each in fields) / 1e6

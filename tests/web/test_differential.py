@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import harness
 
-EXAMPLES = int(os.environ.get("CSERVE_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("CSERVE_EXAMPLES", "1500"))
 SETTINGS = {"deadline": None, "derandomize": True, "database": None,
             "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 CORPORA = harness.ROOT / "tests/fuzz/corpus"

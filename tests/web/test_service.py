@@ -48,7 +48,7 @@ def is_public(path):
 
 @pytest.fixture(scope="session")
 def public_cserve(cserve, tmp_path_factory):
-    """A cserve that every user can run: with the system's Python, if the one at hand is in somebody's home."""
+    """A cserve that every user can run: with the system's Python, if the one at hand is in a home."""
     if is_public(sys.base_prefix) and is_public(Path(cserve).parent):
         return cserve
     directory = tmp_path_factory.mktemp("public")
@@ -56,7 +56,8 @@ def public_cserve(cserve, tmp_path_factory):
         if above.stat().st_uid == os.geteuid() and above != Path("/"):
             above.chmod(above.stat().st_mode | 0o055)
     command = ["make", "-j2", "PYTHON=/usr/bin/python3", f"BUILD={directory}"]
-    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    not_for_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    env = {name: value for name, value in os.environ.items() if name not in not_for_make}
     subprocess.run(command, cwd=Path(__file__).parents[2], env=env, check=True, stdout=subprocess.DEVNULL)
     return str(directory / "release" / "cserve")
 
@@ -248,7 +249,8 @@ def test_a_step_that_fails_ends_it(cserve, open_directory, capability, step):
 def test_any_uid_will_do(public_cserve, open_directory):
     prefix = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups")
     env = {"HOME": "/nonexistent"}
-    with started(public_cserve, open_directory, "--access-logfile", "/dev/null", prefix=prefix, env=env) as process:
+    options = ("--access-logfile", "/dev/null")
+    with started(public_cserve, open_directory, *options, prefix=prefix, env=env) as process:
         assert status_field(get(process, "/status"), "Uid") == ["54321"] * 4
 
 
