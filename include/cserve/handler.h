@@ -91,6 +91,9 @@ bool exchange_is_full(const struct exchange *x);
  */
 enum exchange_result exchange_drain(struct exchange *x);
 
+/* Ends an exchange_drain that another thread is in: it returns EXCHANGE_GONE. */
+void exchange_abort(struct exchange *x);
+
 /* Whether the client is known to be gone. */
 bool exchange_is_gone(const struct exchange *x);
 
@@ -124,11 +127,15 @@ struct handler_ops {
     /* Takes it, if this thread has not got it: what comes next will need it. */
     void (*enter)(struct handler *h);
     /*
-     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs where it is and has it raise. On another
-     * thread, whose own handler was entered, so that the call cannot end meanwhile. True if the exchange is
-     * at rest, and so may be answered in the handler's stead.
+     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs where it is. On another thread, whose own
+     * handler was entered. Runs code of the interpreter, so the call may have ended when this returns.
      */
-    bool (*expire)(struct handler *h, struct exchange *x, int64_t age_ms);
+    void (*report)(struct handler *h, const struct exchange *x, int64_t age_ms);
+    /*
+     * Has that call raise. As report, but lets nothing go, so that the call cannot end meanwhile. True if the exchange
+     * is at rest, and so may be answered in the handler's stead.
+     */
+    bool (*expire)(struct handler *h, struct exchange *x);
     /*
      * Makes a handler of the same kind for the calling thread, for good; NULL with the reason logged. All calls for one
      * exchange are made on one thread, with that thread's handler; detach, on the same thread, frees it.

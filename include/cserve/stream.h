@@ -32,6 +32,9 @@ struct stream {
 /* Has close tell the peer that something is missing, where the stream can (TCP: RST instead of FIN). */
 void stream_reset_on_close(struct stream *s);
 
+/* Ends both directions, so that who waits for the stream on another thread wakes. */
+void stream_abort(struct stream *s);
+
 /* A stream over a connected, non-blocking socket. Takes ownership of fd. */
 void stream_init_socket(struct stream *s, int fd);
 

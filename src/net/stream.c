@@ -68,6 +68,11 @@ void stream_reset_on_close(struct stream *s)
     setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
+void stream_abort(struct stream *s)
+{
+    shutdown(s->fd, SHUT_RDWR);
+}
+
 void stream_init_socket(struct stream *s, int fd)
 {
     s->ops = &socket_ops;

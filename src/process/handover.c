@@ -70,8 +70,16 @@ void handover_reload(struct master *m)
     m->reloading = true;
     m->resting = false;
     m->next_handover_ms = 0;
-    for (int i = 0; i < m->slot_count; i++)
-        m->slots[i].start_at_ms = 0;
+    for (int i = 0; i < m->slot_count; i++) {
+        struct slot *slot = &m->slots[i];
+
+        slot->start_at_ms = 0;
+        if (slot->successor == NULL)
+            continue;
+        slot->successor->slot = -1; /* it starts the code that was current before, if it starts at all */
+        child_dismiss(m, slot->successor, ORDER_STOP);
+        slot->successor = NULL;
+    }
 }
 
 /* All workers are new, and the last of the old ones has left or takes its time. */

@@ -301,15 +301,21 @@ void call_cancel(struct call *call)
     call_end(call, false);
 }
 
-bool call_expire(struct call *call, int64_t age_ms)
+void call_report(const struct call *call, int64_t age_ms)
 {
     char heading[HEADING_MAX], text[CALL_TEXT_MAX];
 
     call_describe(call, text);
-    snprintf(heading, sizeof(heading), "%s has taken %.1f s and is ended; the application is at", text,
+    snprintf(heading, sizeof(heading), "%s has taken %.1f s, which is too long; the application is at", text,
              (double)age_ms / 1000);
     traceback_log_thread(heading, call->gateway->thread);
+}
+
+bool call_expire(struct call *call)
+{
     call->expired = true;
+    if (call->draining)
+        exchange_abort(call->exchange);
     PyThreadState_SetAsyncExc(call->gateway->thread, module_request_timeout());
     return call->active;
 }

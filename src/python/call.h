@@ -28,6 +28,7 @@ struct call {
     bool started;              /* start_response was called, and with the right arguments */
     bool single;               /* the result has a len(), which is 1 */
     bool excess_logged;
+    bool draining;             /* write() waits for the client, without the GIL */
     bool expired;              /* RequestTimeout was raised in it */
 };
 
@@ -47,10 +48,15 @@ enum handler_verdict call_resume(struct call *call);
 void call_cancel(struct call *call);
 
 /*
- * The call has taken `age_ms`, too long: logs where it is, and has cserve.RequestTimeout raised in it. On
- * another thread than the call's, with the GIL. True if nothing of its exchange is in use now.
+ * The call has taken `age_ms`, too long: logs where it is. On another thread than the call's, with the GIL, which
+ * others may have meanwhile: afterwards the call may be over.
  */
-bool call_expire(struct call *call, int64_t age_ms);
+void call_report(const struct call *call, int64_t age_ms);
+/*
+ * Has cserve.RequestTimeout raised in the call. As call_report, but keeps the GIL. True if nothing of its exchange is in
+ * use now.
+ */
+bool call_expire(struct call *call);
 
 /* Frees the calls that are idle in g. */
 void call_free_idle(struct gateway *g);

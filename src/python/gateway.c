@@ -82,10 +82,17 @@ static void on_enter(struct handler *h)
 }
 
 /* Until the application is called there is nothing to end. */
-static bool on_expire(struct handler *h, struct exchange *x, int64_t age_ms)
+static void on_report(struct handler *h, const struct exchange *x, int64_t age_ms)
 {
     (void)h;
-    return x->state != NULL && call_expire(x->state, age_ms);
+    if (x->state != NULL)
+        call_report(x->state, age_ms);
+}
+
+static bool on_expire(struct handler *h, struct exchange *x)
+{
+    (void)h;
+    return x->state != NULL && call_expire(x->state);
 }
 
 static struct handler *on_attach(struct handler *h);
@@ -97,6 +104,7 @@ static const struct handler_ops gateway_ops = {
     .cancel = on_cancel,
     .leave = on_leave,
     .enter = on_enter,
+    .report = on_report,
     .expire = on_expire,
     .attach = on_attach,
     .detach = on_detach,

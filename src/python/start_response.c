@@ -207,9 +207,11 @@ static enum exchange_result drain(struct call *call)
     if (result != EXCHANGE_OK || !exchange_is_full(call->exchange))
         return result;
     call->active = false;
+    call->draining = true;
     gateway_leave(g);
     result = exchange_drain(call->exchange);
     gateway_enter(g);
+    call->draining = false;
     call->active = true;
     return result;
 }

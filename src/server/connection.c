@@ -187,6 +187,8 @@ void connection_close(struct connection *c, const char *outcome)
         request_end(c, outcome);
     sendq_release(&c->out);
     give_input_back(c);
+    if (!c->unpolled)
+        poller_remove(&s->poller, c->stream.fd); /* a process that the application forked may have it open still */
     c->stream.ops->close(&c->stream);
     unlink_connection(c);
     mem_pool_give(&s->connection_pool, c);

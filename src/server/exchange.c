@@ -199,6 +199,11 @@ enum exchange_result exchange_drain(struct exchange *x)
     return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
 }
 
+void exchange_abort(struct exchange *x)
+{
+    stream_abort(&request_of(x)->connection->stream);
+}
+
 enum exchange_result exchange_finish(struct exchange *x)
 {
     struct request *r = request_of(x);

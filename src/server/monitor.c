@@ -6,7 +6,7 @@
  * loop's thread is still in, and the loop goes to another thread. When calls have ceased for some ticks it parks, at
  * most until the next deadline, so an idle server wakes for nothing.
  *
- * A call that takes longer than config.timeout_ms is ended. The monitor takes the GIL for that: while it has it, the call
+ * A call that takes longer than config.timeout_ms is ended. The monitor takes the GIL for that: while it keeps it, the call
  * cannot return, so the request is there to be looked at and answered. A handler that is still in its call
  * some seconds later is beyond us, and whoever supervises this process is told.
  */
@@ -93,7 +93,10 @@ static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t
     ops->enter(me->handler);
     if (armed)
         timer_delete(watchdog);
-    if (atomic_load(&t->since_ms) == since_ms && ops->expire(t->handler, &t->acting->request->exchange, age_ms))
+    if (atomic_load(&t->since_ms) == since_ms)
+        ops->report(t->handler, &t->acting->request->exchange, age_ms);
+    /* Others may have had the GIL since: the call may be over, and t be in another. */
+    if (atomic_load(&t->since_ms) == since_ms && ops->expire(t->handler, &t->acting->request->exchange))
         exchange_expire(t->acting->request);
     t->expired_ms = since_ms;
     ops->leave(me->handler);
@@ -139,22 +142,32 @@ static void look_at_turn(struct server *s)
         threads_promote(s);
 }
 
-/* Waits for the next handler call, or at most `ms` (-1: for ever). */
-static void park(struct server *s, int64_t ms)
+static struct timespec in_ms(int64_t ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (ms + 1) / 1000;
+    until.tv_nsec += (ms + 1) % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
+/* Waits for the next handler call, or the next deadline. Whoever calls a handler from here on wakes it. */
+static void park(struct server *s)
 {
     struct monitor *m = &s->monitor;
     struct timespec until;
+    int64_t ms;
     int result = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (ms + 1) / 1000 + 1;
-    until.tv_nsec += (ms + 1) % 1000 * 1000000;
-    until.tv_sec -= until.tv_nsec < 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&s->lock);
     atomic_store(&m->parked, true);
+    ms = keep_deadlines(s);
+    until = in_ms(ms);
     if (atomic_load(&s->turn) != m->last_turn)
         atomic_store(&m->parked, false);
+    pthread_mutex_lock(&s->lock);
     while (atomic_load(&m->parked) && !s->quit && result != ETIMEDOUT)
         result = ms < 0 ? pthread_cond_wait(&m->wake, &s->lock) : pthread_cond_timedwait(&m->wake, &s->lock, &until);
     atomic_store(&m->parked, false);
@@ -183,7 +196,7 @@ static void *monitor_main(void *argument)
         clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
         look_at_turn(s);
         if (m->quiet >= QUIET_TICKS)
-            park(s, keep_deadlines(s));
+            park(s);
         else if (ticks % DEADLINE_TICKS == 0)
             keep_deadlines(s);
     }

@@ -215,7 +215,6 @@ static bool handled(struct request *r)
 {
     struct connection *c = r->connection;
 
-    c->server->now_ms = clock_ms(); /* the time that the application took is not the client's */
     if (r->gone) {
         r->finished = r->finished || r->verdict == HANDLER_DONE;
         connection_close(c, gone_outcome(r));
@@ -235,6 +234,7 @@ static bool called(struct connection *c)
 {
     struct request *r = c->request;
 
+    c->server->now_ms = clock_ms(); /* the time that the application took is not the client's */
     if (c->action != ACTION_CANCEL)
         return handled(r);
     r->finished = true;

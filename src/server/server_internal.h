@@ -242,6 +242,7 @@ struct request {
     const char *outcome;      /* how it ended, for the access log; NULL: ok */
     struct thread *thread;    /* whose handler has it */
     enum handler_verdict verdict; /* of the latest call */
+    int64_t used_ms;          /* in earlier calls of the handler: all count for its deadline */
     bool parsed;              /* the head is complete */
     bool started;             /* the handler has it */
     bool committed;           /* the response head is final */

@@ -138,12 +138,15 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
 {
     struct request *r = c->request;
     struct handler *handler = me->handler;
+    int64_t used_ms = c->action == ACTION_RESUME ? r->used_ms : 0; /* a client that reads slowly gains no time */
 
     c->out.pool = &me->sendq_pool;
     if (me->score != NULL)
         show(me->score, &r->exchange);
     me->acting = c;
-    atomic_store_explicit(&me->since_ms, now_ms, memory_order_release);
+    atomic_store(&me->since_ms, now_ms - used_ms);
+    if (atomic_load(&me->server->monitor.parked))
+        monitor_wake(me->server);
     switch (c->action) {
     case ACTION_START:
         r->thread = me;
@@ -158,6 +161,8 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
         break;
     }
     atomic_store_explicit(&me->since_ms, 0, memory_order_release);
+    if (r->verdict == HANDLER_WAIT)
+        r->used_ms += clock_ms() - now_ms;
     if (me->score != NULL)
         score_end(me->score);
 }
@@ -189,8 +194,6 @@ static bool call_inline(struct server *s, struct thread *me, struct connection *
     me->handler->ops->enter(me->handler); /* waiting for the GIL is not being slow: another thread would wait too */
     s->running = c;
     atomic_store(&s->turn, inside);
-    if (atomic_load(&s->monitor.parked))
-        monitor_wake(s);
     act(me, c, now_ms);
     if (atomic_compare_exchange_strong(&s->turn, &inside, inside + 1))
         return true;

@@ -141,9 +141,8 @@ class Watch:
 
 
 def start(command, directory, **environment):
-    """A tormentor, with less claim to the processor than those whom it torments and those who watch."""
     return subprocess.Popen(
-        ["nice", "-n", "10", *map(str, command)],
+        [str(word) for word in command],
         cwd=directory,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -226,7 +225,8 @@ class Round:
                     finish(process)
             self.unavailable = sum(seconds_unavailable(mode, directory) for mode in MODES)
         harness.eventually(lambda: open_sockets(tortured.worker) < 20, 60, "all connections closed")
-        self.answered = answered + watched.answered
+        self.answered = answered
+        self.idle = answered < connections
         self.lost = lost + watched.lost
         self.wrong = wrong + watched.wrong
         self.memory_kb = tortured.rss_kb()
@@ -257,6 +257,8 @@ def complaints(rounds):
         yield f"slowhttptest found no service in {sum(each.unavailable for each in rounds)} seconds"
     if sum(each.control_failed for each in rounds):
         yield "the server that nobody tortured failed: the machine is not fit for this"
+    if any(each.idle for each in rounds):
+        yield f"{sum(each.idle for each in rounds)} rounds prove nothing: wrk had too little time to ask"
     if len(rounds) >= LEAST_ROUNDS:
         # What a crowd needs at once differs from round to round, so a peak is no growth; a new level is.
         before = max(each.memory_kb for each in rounds[: len(rounds) // 2])

@@ -9,7 +9,7 @@ import harness
 from harness import make_request, outcome
 
 APP = str(Path(__file__).parent / "apps" / "slow.py")
-ENDED = r"WARNING GET /{} HTTP/1\.1 has taken \d+\.\d s and is ended; the application is at:"
+ENDED = r"WARNING GET /{} HTTP/1\.1 has taken \d+\.\d s, which is too long; the application is at:"
 
 
 @pytest.fixture(params=["1", "4"])
@@ -68,7 +68,7 @@ def test_who_is_in_time_is_left_alone(slow):
     server = slow()
     for _ in range(3):
         assert server.get("/late?0.3").text == "in time"
-    assert "is ended" not in server.log()
+    assert "too long" not in server.log()
 
 
 def test_the_exception_does_not_hit_the_next_request(slow):
@@ -92,4 +92,26 @@ def test_others_are_served_meanwhile(serve):
 def test_zero_is_no_deadline(serve):
     server = serve(APP, "--timeout", "0", "--threads", "2")
     assert server.get("/sleep?1").text == "slept"
-    assert "is ended" not in server.log()
+    assert "too long" not in server.log()
+
+
+def test_the_time_of_all_steps_of_a_request_counts(serve):
+    """A generator that its client holds up between its steps gets no more time for them."""
+    server = serve(APP, "--timeout", "1", "--threads", "4")
+    with server.connect(receive_buffer=4096) as client:
+        client.send(make_request(target="/steps"))
+        with pytest.raises(harness.Truncated):
+            client.response()
+    server.wait_log(ENDED.format("steps"))
+
+
+def test_a_writer_that_is_held_up_by_its_client_is_ended(serve):
+    """It waits outside of Python: its connection is ended, and the worker lives."""
+    server = serve(APP, "--timeout", "0.5", "--threads", "4")
+    worker = server.worker
+    with server.connect(receive_buffer=4096) as client:
+        client.send(make_request(target="/written"))
+        server.wait_log(ENDED.format("written"))
+        harness.eventually(lambda: [line for line in server.access_lines() if "/written" in line])
+    assert server.get("/report").status == 200
+    assert server.worker == worker

@@ -242,6 +242,24 @@ def test_S8_readers_that_read_nothing_cost_little_memory(own_echo):
     assert grown < 100 * (500 if echo.server.sanitized else 200)
 
 
+def unsent(server, client):
+    """Bytes of the server's answer that wait in the kernel."""
+    ends = f":{server.port:04X}", f":{client.port:04X}"
+    with open("/proc/net/tcp") as table:
+        fields = next(f for line in table if (f := line.split())[1][8:] == ends[0] and f[2][8:] == ends[1])
+    return int(fields[4].split(":")[0], 16)
+
+
+@pytest.mark.parametrize("target", ["/large?30000000", "/blocks?500"])
+def test_S8_a_reader_that_reads_nothing_does_not_fill_the_kernel_either(own_echo, target):
+    echo = own_echo()
+    with echo.connect(receive_buffer=4096) as client:
+        client.send(make_request(target=target))
+        harness.eventually(lambda: unsent(echo.server, client) > 10_000)
+        measure_for(0.3)
+        assert unsent(echo.server, client) < 600_000
+
+
 # Half-closed connections.
 
 
@@ -411,6 +429,24 @@ def test_silent_connections_end_in_time(own_echo):
     with Bystander(echo.server):
         for client in clients:
             client.expect_end()
+
+
+def test_a_crowd_that_leaves_at_once_keeps_nobody_waiting(own_echo):
+    """Whoever asks behind them is answered while most of them are still to be closed."""
+    echo = own_echo()
+    crowd = connect_all(echo.server, 6000)
+    with echo.connect() as client:
+        client.request(make_request())
+        harness.eventually(lambda: sockets(echo.server.worker) > 6000)
+        os.kill(echo.server.worker, signal.SIGSTOP)
+        close_all(crowd)
+        client.send(make_request())
+        os.kill(echo.server.worker, signal.SIGCONT)
+        assert client.response().status == 200
+        left = len(os.listdir(f"/proc/{echo.server.worker}/fd"))
+        assert left > 1500, left
+        harness.eventually(lambda: sockets(echo.server.worker) < 50)
+        assert client.request(make_request()).status == 200
 
 
 def test_H6_timeouts_hold_under_a_flood(own_echo):

@@ -60,6 +60,22 @@ def late(environ, start_response):
     return answer(start_response, "in time")
 
 
+def steps(environ, start_response):
+    """Many steps, none of which takes long, each more than a socket holds."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(20):
+        time.sleep(0.3)
+        yield b"x" * 4_000_000
+
+
+def written(environ, start_response):
+    """More than a client that does not read will take."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(100):
+        write(b"x" * 1_000_000)
+    return []
+
+
 def report(environ, start_response):
     return answer(start_response, ",".join(seen))
 

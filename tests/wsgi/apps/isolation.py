@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 from apps.common import TEXT, answer, seen
 
@@ -112,3 +113,11 @@ def run_command(environ, start_response):
 def main_thread(environ, start_response):
     """Whether this is the thread that Python takes for its main one (signal handlers need it)."""
     return answer(start_response, threading.current_thread() is threading.main_thread())
+
+
+def fork_and_leave(environ, start_response):
+    """Forks a child that lives on for a second; the connection that it inherits is none of its business."""
+    if os.fork() == 0:
+        time.sleep(1)
+        os._exit(0)
+    return answer(start_response, "forked")
