@@ -184,7 +184,9 @@ def test_no_room_while_many_upload(own_echo):
         for client in clients:
             assert client.response("POST").status == 500
             client.close()
-    assert sum(outcome(line) == "spool-failed" for line in echo.server.access_lines()) == 20
+    harness.eventually(
+        lambda: sum(outcome(line) == "spool-failed" for line in echo.server.access_lines()) == 20
+    )
 
 
 @pytest.mark.parametrize("upload", uploads(), ids=["length", "chunked"])

@@ -636,7 +636,7 @@ def test_signals_during_transfers(serve):
     def interrupt():
         while not enough.is_set():
             os.kill(server.worker, signal.SIGHUP)
-            enough.measure_for(0.0005)
+            enough.wait(0.0005)
 
     interrupter = threading.Thread(target=interrupt, daemon=True)
     interrupter.start()

@@ -269,6 +269,10 @@ def test_show_requests_shows_refused_ones(showing):
     assert re.search(r"^< HTTP/1\.1 400 Bad Request$", text, re.MULTILINE), text
 
 
+def test_show_requests_shows_what_is_wrong_with_a_line_end(showing):
+    assert "> GET / HTTP/1.1\\n\n" in shown(showing, b"GET / HTTP/1.1\nHost: x\n\n")
+
+
 def test_show_requests_shows_each_of_a_pipeline(showing):
     text = shown(showing, b"".join(make_request("GET", f"/{number}") for number in range(5)), 5)
     assert re.findall(r"^> GET (/\d) ", text, re.MULTILINE) == [f"/{number}" for number in range(5)]
