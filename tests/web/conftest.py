@@ -45,7 +45,7 @@ class Echo:
 @pytest.fixture(scope="session")
 def echo_server(cserve, tmp_path_factory):
     factory, stop = harness.server_factory(cserve, lambda: tmp_path_factory.mktemp("echo"))
-    yield factory(ECHO)
+    yield factory(ECHO, "--threads", "1")  # so that lines of the access log come in order
     stop()
 
 

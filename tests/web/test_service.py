@@ -55,7 +55,7 @@ def public_cserve(cserve, tmp_path_factory):
     for above in [directory, *directory.parents]:
         if above.stat().st_uid == os.geteuid() and above != Path("/"):
             above.chmod(above.stat().st_mode | 0o055)
-    command = ["make", "-j2", "PYTHON=/usr/bin/python3", f"BUILD={directory}"]
+    command = ["make", "-j2", "VARIANT=release", "PYTHON=/usr/bin/python3", f"BUILD={directory}"]
     not_for_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     env = {name: value for name, value in os.environ.items() if name not in not_for_make}
     subprocess.run(command, cwd=Path(__file__).parents[2], env=env, check=True, stdout=subprocess.DEVNULL)
