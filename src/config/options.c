@@ -508,6 +508,15 @@ static int take_networks(struct parser *p, const struct option *o, const char *v
     return 0;
 }
 
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    }
+    return false;
+}
+
 static int take_value(struct parser *p, const struct option *o, const char *value)
 {
     if (is_number(o->kind))
@@ -516,6 +525,8 @@ static int take_value(struct parser *p, const struct option *o, const char *valu
         return take_choice(p, o, value);
     if (*value == '\0' && !o->may_be_empty)
         return FAIL(p, "--%s needs a value, not an empty one", o->name);
+    if (has_control(value)) /* in --server-header it would end the field */
+        return FAIL(p, "--%s must not hold control characters, such as a line end", o->name);
     if (o->kind == OPTION_NETWORKS)
         return take_networks(p, o, value);
     if (o->kind == OPTION_LIST)

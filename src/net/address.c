@@ -92,7 +92,8 @@ int address_parse(struct address *a, const char *text, char *error, size_t cap)
         return -1;
     }
     if (str_to_u64(port, 65535, &number) != 0 || port.len > 5) {
-        snprintf(error, cap, "'%s': the port '%.*s' is not a number from 0 to 65535", text, (int)port.len, port.ptr);
+        snprintf(error, cap, "'%s': the port '%.*s' is not a number from 0 to 65535; write HOST:PORT", text, (int)port.len,
+                 port.ptr);
         return -1;
     }
     return resolve(a, host, port, text, error, cap);

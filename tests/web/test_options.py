@@ -286,6 +286,10 @@ def test_server_header(serve):
     assert serve(APP, "--server-header=").get().get("Server") is None
 
 
+def test_a_server_header_cannot_end_its_field(run):
+    assert_usage(run("--server-header", "a\r\nX-Forged: b", "app"), "--server-header", "control characters")
+
+
 def test_log_level(serve):
     assert " INFO " in serve(APP).log()
     server = serve(APP, "--log-level", "warning")
