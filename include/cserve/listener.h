@@ -7,7 +7,7 @@
 
 struct listener {
     int fd; /* owned; non-blocking, close-on-exec */
-    bool shared; /* other processes accept from the same queue: take little at a time */
+    bool shared; /* other processes accept from the same queue, or may come to: take little at a time */
     struct address address; /* as bound: with the real port */
 };
 

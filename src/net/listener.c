@@ -71,7 +71,7 @@ static const char *advice(int error)
 {
     switch (error) {
     case EADDRINUSE:
-        return "; another program listens there: stop it, or choose another --port";
+        return "; another program listens there: stop it, or choose another address or --port";
     case EACCES:
         return "; ports below 1024 and foreign directories need privileges: choose a --port above 1023";
     case EADDRNOTAVAIL:
@@ -99,6 +99,16 @@ static int bind_and_listen(struct listener *l, int backlog)
     return getsockname(l->fd, &l->address.u.any, &l->address.len);
 }
 
+/* Whether more sockets can listen on its address, each with a queue of its own. */
+static bool may_have_others(const struct listener *l)
+{
+    int reuse = 0;
+    socklen_t len = sizeof(reuse);
+
+    return !address_is_unix(&l->address) &&
+           getsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &reuse, &len) == 0 && reuse;
+}
+
 int listener_open(struct listener *l, const char *text, int backlog, char *error, size_t cap)
 {
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -115,6 +125,7 @@ int listener_open(struct listener *l, const char *text, int backlog, char *error
         l->fd = -1;
         return -1;
     }
+    l->shared = !may_have_others(l);
     return 0;
 }
 
@@ -132,15 +143,6 @@ static int open_beside(const struct listener *first, int backlog)
     return -1;
 }
 
-static bool may_have_others(const struct listener *l)
-{
-    int reuse = 0;
-    socklen_t len = sizeof(reuse);
-
-    return !address_is_unix(&l->address) &&
-           getsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &reuse, &len) == 0 && reuse;
-}
-
 int listener_clone(struct listener *l, struct listener *first, int backlog)
 {
     *l = *first;
@@ -148,7 +150,7 @@ int listener_clone(struct listener *l, struct listener *first, int backlog)
     if (l->fd >= 0)
         return 0;
     l->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
-    l->shared = first->shared = true;
+    l->shared = true;
     return l->fd >= 0 ? 0 : -1;
 }
 
@@ -171,6 +173,7 @@ int listener_adopt(struct listener *l, int fd)
     if (!address_is_unix(&l->address) && set_tcp_options(fd) != 0)
         return -1;
     l->fd = fd;
+    l->shared = !may_have_others(l);
     return 0;
 }
 

@@ -59,7 +59,8 @@ static int adopt(struct master *m, const int *fds, size_t count, size_t per_slot
             log_critical("descriptor %d that was passed is no listening socket: %s", fds[i], strerror(errno));
             return -1;
         }
-        slot->listeners[i % per_slot].shared = count > per_slot;
+        if (count > per_slot)
+            slot->listeners[i % per_slot].shared = true;
     }
     return 0;
 }
