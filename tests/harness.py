@@ -178,12 +178,17 @@ class Process:
         """Signal it and its children, as a terminal does."""
         os.killpg(self._popen.pid, number)
 
-    def wait(self, deadline=DEADLINE):
-        """The exit status, when all output has been read."""
+    def wait_end(self, deadline=DEADLINE):
+        """The exit status; processes that it leaves behind may write on."""
         try:
             self.status = self._popen.wait(deadline)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {deadline} s:\n{self.log()}") from None
+        return self.status
+
+    def wait(self, deadline=DEADLINE):
+        """The exit status, when all output has been read."""
+        self.wait_end(deadline)
         self.stdout.join()
         self.stderr.join()
         return self.status
@@ -207,6 +212,7 @@ class Server(Process):
         options = [str(option) for option in options]
         self.access_log = cwd / "access.log"
         self._expected = []
+        self._allowed = []
         self._sanitizer_allowed = False
         self._checked = 0
         arguments = [*self._defaults(options), *options, self._spec(app, cwd)]
@@ -309,6 +315,10 @@ class Server(Process):
         """Announce that log records that match are right; at least one must come, and is waited for."""
         self._expected.append(re.compile(regex, re.DOTALL))
 
+    def allow_log(self, regex):
+        """Announce that log records that match are right, should one come."""
+        self._allowed.append(re.compile(regex, re.DOTALL))
+
     def allow_sanitizer(self):
         """Announce that the sanitizers will rightly report: the test makes the process crash."""
         self._sanitizer_allowed = True
@@ -324,7 +334,7 @@ class Server(Process):
         self._checked = log.rfind("\n") + 1
         for record in RECORD.split(log[start:]):
             assert self._sanitizer_allowed or not SANITIZER.search(record), f"sanitizer:\n{record}"
-            if PROBLEM.search(record) and not any(regex.search(record) for regex in expected):
+            if PROBLEM.search(record) and not any(regex.search(record) for regex in (*expected, *self._allowed)):
                 raise AssertionError(f"unexpected in the log:\n{record}")
 
     def stop(self, deadline=DEADLINE):

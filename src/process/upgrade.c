@@ -4,9 +4,10 @@
  * arguments and in the directory that it was started with itself; the sockets stay open in it, and
  * CSERVE_SOCKETS says which they are:
  *
- *     PID ACTIVATED PER_SLOT FD FD FD ...
+ *     PID OLD ACTIVATED PER_SLOT FD FD FD ...
  *
- * Both then serve, until the old one is told to leave by SIGQUIT or SIGTERM. Nothing is lost with the new
+ * where PID is the new process's own, so that nobody who inherits the variable takes it for his, and OLD the old
+ * master's. Both then serve, until the old one is told to leave by SIGQUIT or SIGTERM. Nothing is lost with the new
  * one, should it fail: it goes, and the old one has never stopped.
  */
 #include <errno.h>
@@ -39,7 +40,7 @@ static void name_sockets(const struct master *m)
     struct buf text;
 
     buf_init(&text);
-    buf_printf(&text, "%ld %d %zu", (long)m->pid, m->activated, m->address_count);
+    buf_printf(&text, "%ld %ld %d %zu", (long)getpid(), (long)m->pid, m->activated, m->address_count);
     for (int i = 0; i < m->slot_count; i++) {
         for (size_t j = 0; j < m->address_count; j++) {
             keep_open(m->slots[i].listeners[j].fd);
@@ -135,12 +136,13 @@ void upgrade_inherited(struct master *m, struct passed *passed)
     *passed = (struct passed){0};
     if (text == NULL)
         return;
-    old = next_number(&text);
-    if (old == (long)getppid()) {
+    if (next_number(&text) == (long)getpid()) {
+        old = next_number(&text);
         passed->activated = next_number(&text) == 1;
         passed->per_slot = (size_t)next_number(&text);
         read_sockets(text, passed);
-        m->old_master = open_process((pid_t)old);
+        if (old == (long)getppid()) /* it may have left already */
+            m->old_master = open_process((pid_t)old);
     }
     unsetenv(VARIABLE);
 }

@@ -356,7 +356,7 @@ def test_USR2_starts_a_new_binary_on_the_same_sockets(serve, tmp_path):
         edit(server, '"one"', '"two"')
         server.signal(signal.SIGTERM)
         server.wait_log("the old master is gone")
-        assert server._popen.wait(harness.DEADLINE) == 0
+        assert server.wait_end() == 0
         assert pid_file.read_text() == f"{heir}\n" and not (tmp_path / "pid.2").exists()
         os.kill(heir, signal.SIGHUP)
         server.wait_log("INFO reloaded")
@@ -376,7 +376,25 @@ def test_USR2_the_new_one_may_go_again(serve, tmp_path):
     server.wait_log(f"the new binary, process {heir}, exited with status 0")
     assert version(server) == "one"
     server.signal(signal.SIGUSR2)
-    server.wait_log(rf"SIGUSR2: process (?!{heir})\d+ starts")
+    second = int(server.wait_log(rf"SIGUSR2: process (?!{heir} )(\d+) starts")[1])
+    harness.eventually(lambda: server.output().count("Serving HTTP on") == 3)
+    end(server, second)
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix:{}/socket"])
+def test_USR2_and_the_old_one_leaves_before_the_new_one_is_up(serve, tmp_path, bind):
+    """The sockets are the new one's from the moment on that it is started."""
+    server = serve(APP, "--bind", bind.format(tmp_path))
+    server.signal(signal.SIGUSR2)
+    heir = heir_of(server)
+    server.allow_log("the master is gone")  # may say its worker, if it comes to it
+    server.signal(signal.SIGKILL)
+    assert server.wait_end() == -signal.SIGKILL
+    try:
+        harness.eventually(lambda: server.output().count("Serving HTTP on") == 2)
+        assert version(server) == "one"
+    finally:
+        end(server, heir)
 
 
 def test_USR2_with_an_application_that_does_not_load(serve):

@@ -122,7 +122,7 @@ def test_an_application_that_does_not_load_ends_all(cserve, tmp_path):
 
 def test_stopping_finishes_the_requests_of_all(serve, tmp_path):
     gates = [harness.Gate(tmp_path / f"gate{i}") for i in range(6)]
-    server = serve(APP, "--workers", "3")
+    server = serve(APP, "--workers", "3", "--threads", "6")  # should all six come to one of them
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(at_the_gate(server, gate)) for gate in gates]
         server.signal(signal.SIGTERM)
