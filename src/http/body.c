@@ -129,7 +129,8 @@ static enum ext_class classify(char byte)
     return scan_is((unsigned char)byte, SCAN_VALUE) ? IS_OTHER : IS_BAD;
 }
 
-/* *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ), RFC 9112, 7.1.1. The rest is bad. */
+/* *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ), RFC 9112, 7.1.1. The rest is bad, and so is a
+ * blank behind the size: others take that for a part of it. */
 static const uint8_t ext_next[CHUNK_SIZE_LF][IS_CR + 1] = {
     [EXT_NAME] = {[IS_BLANK] = EXT_NAME, [IS_TOKEN] = EXT_NAMED},
     [EXT_NAMED] = {[IS_TOKEN] = EXT_NAMED,

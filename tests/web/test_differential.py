@@ -37,17 +37,20 @@ STRICTER = {
     "ambiguous-length": (
         "h11", BOTH),
     "bad-chunk-extension": (
-        "h11", "RFC 9112, 7.1.1: chunk-ext-name = token"),
-    "bad-chunk-size": (  # with a blank behind it
-        "h11", "RFC 9112, 7.1: chunk-size = 1*HEXDIG"),
-    "bad-coding": (  # an empty one (", chunked"), which llhttp overlooks
+        "h11", 'RFC 9112, 7.1.1: chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )'),
+    "bad-chunk-size": (  # with a blank behind it, or with more digits than 64 bits can need
+        "h11 httptools", "RFC 9112, 7.1: chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF"),
+    "bad-coding": (  # another one before; or an empty one (", chunked"), on which not all agree: framing needs that
         "httptools", "RFC 9112, 6.1: A server that receives a request message with a transfer coding it "
         "does not understand SHOULD respond with 501 (Not Implemented)."),
     "bad-expect": (
         "h11 httptools", "RFC 9110, 10.1.1: A server that receives an Expect field value containing a "
-        "member other than 100-continue MAY respond with a 417 (Expectation Failed) status code."),
+        "member other than 100-continue MAY respond with a 417 (Expectation Failed) status code to indicate "
+        "that the unexpected expectation cannot be met."),
     "bad-field-value": (
-        "h11", "RFC 9110, 5.5: Field values containing other CTL characters are also invalid."),
+        "h11", "RFC 9110, 5.5: Field values containing other CTL characters are also invalid; however, "
+        "recipients MAY retain such characters for the sake of robustness when they appear within a safe "
+        "context ..."),
     "bad-host": (
         "h11 httptools", HOST),
     "bad-length": (  # where there is a coding, h11 does not look at the length
@@ -55,25 +58,30 @@ STRICTER = {
     "bad-line": (  # HTTP/0.9
         "httptools", "RFC 9112, 3: request-line = method SP request-target SP HTTP-version"),
     "bad-line-end": (
-        "h11 httptools", "RFC 9112, 2.2: a recipient MAY recognize a single LF as a line terminator."),
+        "h11 httptools", "RFC 9112, 2.2: Although the line terminator for the start-line and fields is the "
+        "sequence CRLF, a recipient MAY recognize a single LF as a line terminator and ignore any preceding "
+        "CR."),
     "bad-target": (
-        "h11 httptools", "RFC 9112, 3: Recipients of an invalid request-line SHOULD respond with either a "
-        "400 (Bad Request) error or a 301 (Moved Permanently) redirect."),
+        "h11 httptools", "RFC 9112, 3.2: Recipients of an invalid request-line SHOULD respond with either a "
+        "400 (Bad Request) error or a 301 (Moved Permanently) redirect with the request-target properly "
+        "encoded."),
     "bad-trailer": (
         "h11 httptools", "RFC 9110, 6.5.1: Many fields cannot be processed outside the header section "
-        "because their evaluation is necessary prior to receiving the content."),
+        "because their evaluation is necessary prior to receiving the content, such as those that describe "
+        "message framing, routing, authentication, request modifiers, response controls, or content format."),
     "bad-version": (
         "h11 httptools", VERSION),
     "coding-in-1.0": (
         "h11 httptools", "RFC 9112, 6.1: A server or client that receives an HTTP/1.0 message containing a "
-        "Transfer-Encoding header field MUST treat the message as if the framing is faulty."),
+        "Transfer-Encoding header field MUST treat the message as if the framing is faulty, even if a "
+        "Content-Length is present, and close the connection after processing the message."),
     "connect": (
-        "h11 httptools", "RFC 9110, 15.6.2: 501 (Not Implemented) is the appropriate response when the "
-        "server does not recognize the request method and is not capable of supporting it for any resource."),
+        "h11 httptools", "RFC 9110, 9.1: An origin server that receives a request method that is "
+        "unrecognized or not implemented SHOULD respond with the 501 (Not Implemented) status code."),
     "folded-field": (
         "h11", "RFC 9112, 5.2: A server that receives an obs-fold in a request message that is not within a "
-        "message/http container MUST either reject the message by sending a 400 (Bad Request) [...] or "
-        "replace each received obs-fold with one or more SP octets."),
+        "\"message/http\" container MUST either reject the message by sending a 400 (Bad Request), ... or "
+        "replace each received obs-fold with one or more SP octets ..."),
     "http2-preface": (
         "h11", VERSION),
     "no-host": (  # h11 looks for it only in what calls itself HTTP/1.1
@@ -81,9 +89,9 @@ STRICTER = {
     "repeated-host": (
         "httptools", HOST),
     "repeated-length": (
-        "h11", "RFC 9110, 8.6: a recipient of a Content-Length header field value consisting of the same "
-        "decimal value repeated as a comma-separated list [...] MAY either reject the message as invalid "
-        "or replace that invalid field value."),
+        "h11", "RFC 9110, 8.6: ... a recipient of a Content-Length header field value consisting of the same "
+        "decimal value repeated as a comma-separated list ... MAY either reject the message as invalid or "
+        "replace that invalid field value with a single instance of the decimal value ..."),
 }
 
 # What we accept and another refuses (or waits for more of): who, with what words or of what methods besides
@@ -91,11 +99,11 @@ STRICTER = {
 USUAL_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"}
 LAXER = [
     ("h11", "no request line received",
-     "RFC 9112, 2.2: a server that is expecting to receive and parse a request-line SHOULD ignore at "
-     "least one empty line (CRLF) received prior to the request-line."),
+     "RFC 9112, 2.2: In the interest of robustness, a server that is expecting to receive and parse a "
+     "request-line SHOULD ignore at least one empty line (CRLF) received prior to the request-line."),
     ("httptools", "Invalid HTTP version",
-     "RFC 9110, 2.5: A recipient that receives a message with a major version number that it implements "
-     "and a minor version number higher than what it implements SHOULD process the message as if it was "
+     "RFC 9110, 6.2: A recipient that receives a message with a major version number that it implements "
+     "and a minor version number higher than what it implements SHOULD process the message as if it were "
      "in the highest minor version within that major version to which the recipient is conformant."),
     ("httptools", USUAL_METHODS,
      "RFC 9110, 9.1: method = token"),
