@@ -165,6 +165,7 @@ struct server {
     struct thread *parked;
     bool caller_woken;      /* a thread was called and has not yet taken a request */
     bool orphaned;          /* the loop was taken away and nobody was parked to have it */
+    bool spare_wanted;      /* the loop's thread has calls of its own to make: one thread is to stay parked */
     bool quit;
     bool asleep;            /* the loop waits for events, or is about to */
     struct connection *jobs, *last_job;         /* requests for any thread */

@@ -15,7 +15,8 @@
  * There is one thread more than config.threads, so that the loop never waits for a handler.
  *
  * An exchange is started, resumed and cancelled on one thread: what began on a thread that does not own the
- * loop is queued for that thread alone.
+ * loop is queued for that thread alone. What began on the thread that owns the loop waits, when all others are in handlers,
+ * until one of them is free, which then takes no other request: somebody must be there to take the loop over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -97,12 +98,18 @@ static void unpark(struct server *s, struct thread *t)
     }
 }
 
+/* Whether the only parked thread, if any, must stay so. */
+static bool spare_needed(const struct server *s)
+{
+    return s->spare_wanted && (s->parked == NULL || s->parked->next_parked == NULL);
+}
+
 /* Has one more thread look for a request, unless one is on its way already. */
 static void call_one(struct server *s)
 {
     struct thread *t;
 
-    if (s->jobs == NULL || s->caller_woken)
+    if (s->jobs == NULL || s->caller_woken || spare_needed(s))
         return;
     t = unpark_any(s);
     if (t != NULL) {
@@ -167,6 +174,15 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
         score_end(me->score);
 }
 
+/* Under the lock. True if the loop waits and is to be woken with server_wake, by the caller alone. */
+static bool must_wake_loop(struct server *s)
+{
+    bool wake = s->asleep;
+
+    s->asleep = false;
+    return wake;
+}
+
 /* Gives the connection of a handler that ran apart from the loop back to it. */
 static void hand_back(struct connection *c, bool slow)
 {
@@ -178,8 +194,7 @@ static void hand_back(struct connection *c, bool slow)
     pthread_mutex_lock(&s->lock);
     push(&s->returned, &s->last_returned, c);
     s->slow_jobs += slow;
-    wake = s->asleep;
-    s->asleep = false;
+    wake = must_wake_loop(s);
     pthread_mutex_unlock(&s->lock);
     if (wake)
         server_wake(s);
@@ -202,7 +217,7 @@ static bool call_inline(struct server *s, struct thread *me, struct connection *
     return false;
 }
 
-/* Has another thread call the handler: `t`, or any if that is NULL. */
+/* Has the handler called by any thread, or by `t`, which may be this one, later. */
 static void queue(struct server *s, struct connection *c, struct thread *t)
 {
     c->away = true;
@@ -210,6 +225,7 @@ static void queue(struct server *s, struct connection *c, struct thread *t)
     pthread_mutex_lock(&s->lock);
     if (t != NULL) {
         push(&t->jobs, &t->last_job, c);
+        s->spare_wanted |= t == thread_current;
         unpark(s, t);
     } else {
         push(&s->jobs, &s->last_job, c);
@@ -223,6 +239,7 @@ bool threads_call(struct connection *c)
     struct server *s = c->server;
     struct thread *me = thread_current;
     bool starts = c->action == ACTION_START;
+    bool elsewhere = starts ? s->pool : c->request->thread != me;
 
     if (s->thread_count == 1 && !s->monitor.running) {
         act(me, c, s->now_ms);
@@ -230,7 +247,7 @@ bool threads_call(struct connection *c)
     }
     if (s->thread_count == 1)
         return call_inline(s, me, c);
-    if (starts ? s->pool || s->away_count >= s->config.threads : c->request->thread != me) {
+    if (elsewhere || s->away_count >= s->config.threads) {
         queue(s, c, starts ? NULL : c->request->thread);
         return false;
     }
@@ -254,6 +271,12 @@ static void take_back(struct server *s, struct connection *c)
     }
 }
 
+/* Whether the thread that owns the loop has a call to make, and another is there to take the loop over meanwhile. */
+static bool has_own_job(const struct server *s)
+{
+    return thread_current->jobs != NULL && s->parked != NULL;
+}
+
 /* The next connection that came back, or (*own) that waits for this thread; NULL if there is none. */
 static struct connection *next_returned(struct server *s, bool *own)
 {
@@ -261,9 +284,11 @@ static struct connection *next_returned(struct server *s, bool *own)
 
     pthread_mutex_lock(&s->lock);
     c = pop(&s->returned);
-    *own = c == NULL;
-    if (c == NULL)
+    *own = c == NULL && has_own_job(s);
+    if (*own)
         c = pop(&thread_current->jobs);
+    s->spare_wanted = *own || thread_current->jobs != NULL;
+    call_one(s);
     pthread_mutex_unlock(&s->lock);
     return c;
 }
@@ -290,7 +315,7 @@ bool threads_sleep(struct server *s)
     if (s->away_count == 0)
         return true;
     pthread_mutex_lock(&s->lock);
-    may = s->returned == NULL && thread_current->jobs == NULL;
+    may = s->returned == NULL && !has_own_job(s);
     s->asleep = may;
     pthread_mutex_unlock(&s->lock);
     return may;
@@ -354,6 +379,8 @@ static enum task await_task(struct thread *me)
         s->parked = me;
         me->is_parked = true;
         call_one(s); /* requests that came when nobody was parked */
+        if (s->spare_wanted && must_wake_loop(s))
+            server_wake(s);
         while (me->is_parked)
             pthread_cond_wait(&me->wake, &s->lock);
     }
@@ -361,6 +388,7 @@ static enum task await_task(struct thread *me)
         if (!me->promoted)
             s->orphaned = false;
         me->promoted = false;
+        s->spare_wanted = me->jobs != NULL;
     }
     pthread_mutex_unlock(&s->lock);
     return task;
@@ -378,7 +406,9 @@ static struct connection *next_job(struct thread *me)
         s->caller_woken = false;
     }
     if (!s->orphaned)
-        c = me->jobs != NULL ? pop(&me->jobs) : pop(&s->jobs);
+        c = pop(&me->jobs);
+    if (c == NULL && !s->orphaned && !(s->spare_wanted && s->parked == NULL))
+        c = pop(&s->jobs);
     call_one(s);
     pthread_mutex_unlock(&s->lock);
     return c;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,9 @@
 #include "cserve/log.h"
 #include "cserve/server.h"
 
-enum { CLIENTS = 24, BIG = 300 * 1024 };
+#include "../../src/server/server_internal.h"
+
+enum { CLIENTS = 24, BIG = 300 * 1024, HELD = 64 * 1024 * 1024, GATES = 8 };
 
 struct stub {
     struct handler handler; /* first */
@@ -34,9 +37,12 @@ struct stub {
 struct stream_state {
     pthread_t thread;
     uint64_t left;
+    bool waits; /* at gate 0, when it is resumed */
 };
 
 static atomic_int started, ended, cancelled;
+static sem_t gates[GATES];
+static _Atomic(pthread_t) gate_threads[GATES], held_thread, resumed_thread;
 
 static void sleep_us(long us)
 {
@@ -81,7 +87,17 @@ static enum handler_verdict stream(struct exchange *x)
     return HANDLER_DONE;
 }
 
-/* The target says what to do: /sleep/US/N, /spin/US/N, /big/N, and anything else at once. */
+static enum handler_verdict begin_stream(struct exchange *x, uint64_t total, bool waits)
+{
+    struct stream_state *state = malloc(sizeof(*state));
+
+    *state = (struct stream_state){.thread = pthread_self(), .left = total, .waits = waits};
+    x->state = state;
+    begin(x, (int64_t)total);
+    return stream(x);
+}
+
+/* The target says what to do: /sleep/US/N, /spin/US/N, /gate/N, /big/N, /held, and anything else at once. */
 static enum handler_verdict stub_start(struct handler *h, struct exchange *x)
 {
     char target[64] = "";
@@ -95,20 +111,28 @@ static enum handler_verdict stub_start(struct handler *h, struct exchange *x)
     } else if (sscanf(target, "/spin/%ld/", &us) == 1) {
         for (int64_t until = clock_us() + us; clock_us() < until;) {
         }
+    } else if (sscanf(target, "/gate/%ld", &us) == 1) {
+        gate_threads[us] = pthread_self();
+        sem_wait(&gates[us]);
     } else if (strncmp(target, "/big/", 5) == 0) {
-        struct stream_state *state = malloc(sizeof(*state));
-
-        *state = (struct stream_state){.thread = pthread_self(), .left = BIG};
-        x->state = state;
-        begin(x, BIG);
-        return stream(x);
+        return begin_stream(x, BIG, false);
+    } else if (strcmp(target, "/held") == 0) {
+        held_thread = pthread_self();
+        return begin_stream(x, HELD, true);
     }
     return echo(x);
 }
 
 static enum handler_verdict stub_resume(struct handler *h, struct exchange *x)
 {
+    struct stream_state *state = x->state;
+
     assert_true(pthread_equal(((struct stub *)h)->thread, pthread_self()));
+    if (state->waits) {
+        resumed_thread = pthread_self();
+        sem_wait(&gates[0]);
+    }
+    state->waits = false;
     return stream(x);
 }
 
@@ -155,7 +179,9 @@ static const struct handler_ops stub_ops = {
 
 struct bench {
     struct server *server;
+    struct stub stub;
     struct listener listener;
+    int threads;
     const char *const *targets; /* formats with one %d for the number */
     size_t target_count;
     bool drops;                 /* some requests are abandoned */
@@ -173,7 +199,13 @@ struct client {
 static void *serve(void *argument)
 {
     struct bench *bench = argument;
-    struct stub stub = {.handler.ops = &stub_ops, .thread = pthread_self()};
+
+    bench->stub.thread = pthread_self();
+    return (void *)(intptr_t)server_run(bench->server);
+}
+
+static void open_bench(struct bench *bench)
+{
     const struct server_config config = {
         .limits = {.line = 8190, .fields = 100, .field_size = 8190, .head = 65536, .body = 1 << 20},
         .header_timeout_ms = 20000,
@@ -181,14 +213,31 @@ static void *serve(void *argument)
         .keep_alive_ms = 20000,
         .write_timeout_ms = 20000,
         .worker_connections = 1000,
-        .threads = 8,
+        .threads = bench->threads,
         .body_buffer = 65536,
         .server_name = "test",
     };
+    char error[300];
 
-    bench->server = server_new(&config, &bench->listener, 1, &stub.handler);
-    atomic_store(&bench->answers, 0);
-    return (void *)(intptr_t)server_run(bench->server);
+    atomic_store(&started, 0);
+    atomic_store(&ended, 0);
+    bench->stub.handler.ops = &stub_ops;
+    assert_int_equal(listener_open(&bench->listener, "127.0.0.1:0", 128, error, sizeof(error)), 0);
+    bench->server = server_new(&config, &bench->listener, 1, &bench->stub.handler);
+    assert_non_null(bench->server);
+    assert_int_equal(pthread_create(&bench->thread, NULL, serve, bench), 0);
+}
+
+static void close_bench(struct bench *bench)
+{
+    void *result;
+
+    server_stop(bench->server);
+    pthread_join(bench->thread, &result);
+    assert_int_equal((intptr_t)result, 0);
+    server_free(bench->server);
+    listener_close(&bench->listener, true);
+    assert_int_equal(atomic_load(&started), atomic_load(&ended));
 }
 
 static int connect_to(const struct listener *l)
@@ -269,15 +318,10 @@ static void *run_client(void *argument)
 static void stress(const char *const *targets, size_t count, bool drops)
 {
     const char *ms = getenv("CSERVE_STRESS_MS");
-    struct bench bench = {.targets = targets, .target_count = count, .drops = drops};
+    struct bench bench = {.threads = 8, .targets = targets, .target_count = count, .drops = drops};
     struct client clients[CLIENTS];
-    char error[300];
-    void *result;
 
-    atomic_store(&started, 0);
-    atomic_store(&ended, 0);
-    assert_int_equal(listener_open(&bench.listener, "127.0.0.1:0", 128, error, sizeof(error)), 0);
-    assert_int_equal(pthread_create(&bench.thread, NULL, serve, &bench), 0);
+    open_bench(&bench);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = (struct client){.bench = &bench, .seed = (unsigned)i + 1};
         assert_int_equal(pthread_create(&clients[i].thread, NULL, run_client, &clients[i]), 0);
@@ -286,13 +330,8 @@ static void stress(const char *const *targets, size_t count, bool drops)
     atomic_store(&bench.over, true);
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(clients[i].thread, NULL);
-    server_stop(bench.server);
-    pthread_join(bench.thread, &result);
-    assert_int_equal((intptr_t)result, 0);
-    server_free(bench.server);
-    listener_close(&bench.listener, true);
+    close_bench(&bench);
     assert_true(atomic_load(&bench.answers) > CLIENTS);
-    assert_int_equal(atomic_load(&started), atomic_load(&ended));
 }
 
 #define STRESS(drops, ...)                                                                                             \
@@ -325,6 +364,147 @@ static void abandoned_requests_end_once(void **state)
     STRESS(true, "/big/%d", "/n/%d", "/sleep/*", "/spin/*");
 }
 
+/* --- the loop goes on when every thread is in a handler --------------------------------------------- */
+
+static int send_request(struct bench *bench, const char *target)
+{
+    char request[100];
+    int fd = connect_to(&bench->listener);
+    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
+
+    assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
+    return fd;
+}
+
+static void await(_Atomic(pthread_t) *thread)
+{
+    for (int tries = 0; *thread == 0; tries++) {
+        assert_true(tries < 20000);
+        sleep_us(500);
+    }
+}
+
+static void expect_parked(struct bench *bench, int count)
+{
+    for (int parked = -1, tries = 0; parked != count; tries++) {
+        assert_true(tries < 20000);
+        sleep_us(500);
+        parked = 0;
+        pthread_mutex_lock(&bench->server->lock);
+        for (struct thread *t = bench->server->parked; t != NULL; t = t->next_parked)
+            parked++;
+        pthread_mutex_unlock(&bench->server->lock);
+    }
+}
+
+/* The loop itself answers a request that it refuses. */
+static void expect_the_loop_answers(struct bench *bench)
+{
+    struct pollfd wait = {.events = POLLIN};
+    char answer[13] = "";
+
+    wait.fd = send_request(bench, "bad");
+    assert_int_equal(poll(&wait, 1, 10000), 1);
+    assert_int_equal(recv(wait.fd, answer, 12, MSG_WAITALL), 12);
+    assert_string_equal(answer, "HTTP/1.1 400");
+    close(wait.fd);
+}
+
+static void expect_answer(int fd)
+{
+    char text[64];
+
+    read_answer(fd, text, sizeof(text));
+    close(fd);
+}
+
+static void open_gate(int gate, int fd)
+{
+    sem_post(&gates[gate]);
+    expect_answer(fd);
+}
+
+static int block(struct bench *bench, int gate, int parked)
+{
+    char target[16];
+    int fd;
+
+    snprintf(target, sizeof(target), "/gate/%d", gate);
+    fd = send_request(bench, target);
+    await(&gate_threads[gate]);
+    expect_parked(bench, parked);
+    return fd;
+}
+
+/* Reads what comes until nothing has come for `quiet_ms`; -1: until the end. Returns how much that was. */
+static size_t read_on(int fd, int quiet_ms)
+{
+    static char bytes[1 << 20];
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    size_t sum = 0;
+
+    for (ssize_t count; poll(&wait, 1, quiet_ms) > 0; sum += (size_t)count) {
+        count = recv(fd, bytes, sizeof(bytes), 0);
+        assert_true(count >= 0);
+        if (count == 0)
+            break;
+    }
+    return sum;
+}
+
+/* Blocks two handlers, so that the loop has gone to the third thread. */
+static void block_two(struct bench *bench, int gate, int fds[2])
+{
+    fds[0] = block(bench, gate, 1);
+    fds[1] = block(bench, gate + 1, 0);
+}
+
+/*
+ * Three threads. One has begun a stream, which its client does not read; it has the loop, and both others are in
+ * handlers. When the client reads on, it must not go into the stream's handler: nobody could take the loop over.
+ */
+static void a_resumed_stream_waits_for_a_thread_to_spare(void **state)
+{
+    struct bench bench = {.threads = 2};
+    int held, others[2], late, gate = 1;
+    size_t got;
+
+    (void)state;
+    for (int i = 0; i < GATES; i++)
+        sem_init(&gates[i], 0, 0);
+    open_bench(&bench);
+    held = send_request(&bench, "/held");
+    await(&held_thread);
+    expect_parked(&bench, 2);
+    block_two(&bench, gate, others);
+    if (held_thread == gate_threads[1] || held_thread == gate_threads[2]) {
+        int i = held_thread == gate_threads[2];
+
+        open_gate(1 + i, others[i]);
+        expect_parked(&bench, 1);
+        open_gate(2 - i, others[1 - i]);
+        expect_parked(&bench, 2);
+        gate = 3;
+        block_two(&bench, gate, others); /* the loop goes to who parked last, so to the stream's thread at the end */
+    }
+    assert_true(held_thread != gate_threads[gate] && held_thread != gate_threads[gate + 1]);
+    expect_the_loop_answers(&bench);
+    got = read_on(held, 200);
+    assert_true(got > 0 && resumed_thread == 0);
+    expect_the_loop_answers(&bench);
+    late = send_request(&bench, "/n"); /* waits until a thread is free, and then on: that one is the spare */
+    open_gate(gate, others[0]);
+    await(&resumed_thread);
+    expect_the_loop_answers(&bench);
+    sem_post(&gates[0]);
+    shutdown(held, SHUT_WR); /* its end comes with the answer's */
+    assert_true(got + read_on(held, -1) > HELD);
+    open_gate(gate + 1, others[1]);
+    expect_answer(late);
+    close(held);
+    close_bench(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +513,7 @@ int main(void)
         cmocka_unit_test(slow_handlers_use_the_pool),
         cmocka_unit_test(streams_stay_on_their_thread),
         cmocka_unit_test(abandoned_requests_end_once),
+        cmocka_unit_test(a_resumed_stream_waits_for_a_thread_to_spare),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
