@@ -76,9 +76,12 @@ static void on_leave(struct handler *h)
     gateway_leave((struct gateway *)h);
 }
 
-static void on_enter(struct handler *h)
+static bool on_enter(struct handler *h)
 {
+    bool was_away = ((struct gateway *)h)->away != NULL;
+
     gateway_enter((struct gateway *)h);
+    return was_away;
 }
 
 /* Until the application is called there is nothing to end. */

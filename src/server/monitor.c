@@ -21,6 +21,8 @@
 #include "server_internal.h"
 
 enum {
+    SLOW_TICKS = 1,      /* that a handler is in its call, after which the loop is taken away */
+    CONTENDED_TICKS = 8, /* the same if it may be waiting for the GIL, which whoever takes the loop would have to do too */
     QUIET_TICKS = 16,    /* without a handler call, after which the monitor parks */
     DEADLINE_TICKS = 64, /* between two looks at the deadlines */
     STUCK_MS = 5000,     /* past its deadline, after which a handler is held to be stuck */
@@ -128,6 +130,13 @@ static int64_t keep_deadlines(struct server *s)
 
 /* --- ticks -------------------------------------------------------------------------------------- */
 
+static bool has_taken_long(const struct server *s)
+{
+    int ticks = s->monitor.quiet;
+
+    return ticks >= CONTENDED_TICKS || (ticks >= SLOW_TICKS && clock_ms() >= atomic_load(&s->contended_until_ms));
+}
+
 /* A handler that the loop's thread was already in a tick ago. With no other thread, only the deadline can help. */
 static void look_at_turn(struct server *s)
 {
@@ -136,7 +145,7 @@ static void look_at_turn(struct server *s)
 
     m->quiet = turn == m->last_turn ? m->quiet + 1 : 0;
     m->last_turn = turn;
-    if (m->quiet == 0 || turn % 2 == 0 || s->thread_count == 1)
+    if (turn % 2 == 0 || s->thread_count == 1 || !has_taken_long(s))
         return;
     if (atomic_compare_exchange_strong(&s->turn, &turn, turn + 1))
         threads_promote(s);

@@ -26,6 +26,7 @@ enum {
     POOLED_CONNECTIONS = 256,
     LINGER_MS = 5000,
     BUSY_EVENTS = 4, /* of one wait, from which the GIL is kept until a wait finds nothing */
+    CONTENDED_WAIT_MS = 1, /* with the GIL, for more events, rather than let go of it and wait long for it again */
     DRAIN_MS = 250, /* stopping: for a client whose next request may be on its way */
     HANDOVER_MS = 1000, /* the same when other processes go on, so that there is no hurry */
 };
@@ -275,7 +276,7 @@ static int wait_for_events(struct server *s)
     int count = 0;
 
     if (s->busy || !threads_sleep(s))
-        count = poller_wait(&s->poller, 0);
+        count = poller_wait(&s->poller, s->busy && s->waited_ms < s->contended_until_ms ? CONTENDED_WAIT_MS : 0);
     if (count == 0 && threads_sleep(s)) {
         handler->ops->leave(handler);
         access_log_flush(&s->log);

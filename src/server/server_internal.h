@@ -159,6 +159,7 @@ struct server {
     int64_t window_ends_ms; /* when to decide about `pool` again */
     int takeovers;          /* in this window */
     bool busy;              /* a wait returned many events, and none since has found nothing: more will come soon */
+    _Atomic int64_t contended_until_ms; /* the GIL was long in coming lately: who lets go of it will wait as long again */
     bool failed;
 
     pthread_mutex_t lock;   /* guards what follows, and parts of struct thread */
@@ -216,6 +217,7 @@ struct connection {
     enum connection_is then;  /* where it goes once everything is sent */
     bool away;                /* with a handler's thread, see above */
     bool unpolled;            /* it had events while away: the poller has it no more */
+    bool slow;                /* its latest handler call took longer than a tick: the next one may, too */
     enum action action;       /* what it is away for */
     struct connection *next_job;
     bool may_proxy;           /* the peer is allowed to send a PROXY header */

@@ -10,7 +10,8 @@
  * Pool mode, while takeovers are frequent: the loop's thread queues complete requests and calls one parked
  * thread. That one takes the GIL first and then the request, and calls one more only if requests are left: at
  * most one thread runs Python and at most one waits for its turn, however many requests there are. A thread
- * that is done takes the next request without letting go.
+ * that is done takes the next request without letting go. A connection whose latest call was slow is served so in either
+ * mode: what was slow once often is again, and the loop stands still for a tick or two before it is taken over.
  *
  * There is one thread more than config.threads, so that the loop never waits for a handler.
  *
@@ -33,6 +34,9 @@ enum {
     WINDOW_MS = 100,
     POOL_TAKEOVERS = 20,   /* in a window, from which the pool is used */
     INLINE_SLOW_JOBS = 5,  /* in a window, below which it no longer is */
+    SLOW_US = 10000,       /* a call, from which its connection is slow: more than a wait for the GIL, which is 5 ms */
+    CONTENDED_MS = 3,      /* a wait for the GIL, from which it is taken to be contended, */
+    CONTENDED_FOR_MS = 1000, /* and for how long */
     POOLED_PIECES = 64,
 };
 
@@ -183,37 +187,50 @@ static bool must_wake_loop(struct server *s)
     return wake;
 }
 
-/* Gives the connection of a handler that ran apart from the loop back to it. */
-static void hand_back(struct connection *c, bool slow)
+/* Gives the connection of a handler that ran apart from the loop, for so long, back to it. */
+static void hand_back(struct connection *c, int64_t us)
 {
     struct server *s = c->server;
     bool wake;
 
     if (c->action != ACTION_CANCEL)
         exchange_flush(&c->request->exchange);
+    c->slow = us >= SLOW_US;
     pthread_mutex_lock(&s->lock);
     push(&s->returned, &s->last_returned, c);
-    s->slow_jobs += slow;
+    s->slow_jobs += us >= MONITOR_TICK_US;
     wake = must_wake_loop(s);
     pthread_mutex_unlock(&s->lock);
     if (wake)
         server_wake(s);
 }
 
+/* The handler was just entered. A long wait means a thread that computes: it will be so each time. */
+static void note_contention(struct server *s)
+{
+    int64_t now_ms = clock_ms();
+
+    if (now_ms - s->now_ms >= CONTENDED_MS)
+        s->contended_until_ms = now_ms + CONTENDED_FOR_MS;
+    s->now_ms = now_ms;
+}
+
 /* On the loop's thread. True if the loop is still this thread's afterwards. */
 static bool call_inline(struct server *s, struct thread *me, struct connection *c)
 {
     uint_fast64_t inside = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
-    int64_t now_ms = s->now_ms; /* read here: once turn is odd, nothing of the loop is this thread's for sure */
+    int64_t now_ms; /* read here: once turn is odd, nothing of the loop is this thread's for sure */
 
-    me->handler->ops->enter(me->handler); /* waiting for the GIL is not being slow: another thread would wait too */
+    if (me->handler->ops->enter(me->handler)) /* waiting for the GIL is not being slow: another thread would wait too */
+        note_contention(s);
+    now_ms = s->now_ms;
     s->running = c;
     atomic_store(&s->turn, inside);
     act(me, c, now_ms);
     if (atomic_compare_exchange_strong(&s->turn, &inside, inside + 1))
         return true;
     me->lost = true;
-    hand_back(c, true);
+    hand_back(c, (clock_ms() - now_ms) * 1000);
     return false;
 }
 
@@ -239,7 +256,7 @@ bool threads_call(struct connection *c)
     struct server *s = c->server;
     struct thread *me = thread_current;
     bool starts = c->action == ACTION_START;
-    bool elsewhere = starts ? s->pool : c->request->thread != me;
+    bool elsewhere = starts ? s->pool || c->slow : c->request->thread != me;
 
     if (s->thread_count == 1 && !s->monitor.running) {
         act(me, c, s->now_ms);
@@ -423,7 +440,7 @@ static void work(struct thread *me)
     while ((c = next_job(me)) != NULL) {
         began_us = clock_us();
         act(me, c, began_us / 1000);
-        hand_back(c, clock_us() - began_us >= MONITOR_TICK_US);
+        hand_back(c, clock_us() - began_us);
     }
     me->handler->ops->leave(me->handler);
 }

@@ -327,6 +327,12 @@ static void cancel(struct handler *h, struct exchange *x)
     leave_exchange(x);
 }
 
+static bool enter(struct handler *h)
+{
+    (void)h;
+    return false;
+}
+
 static void do_nothing(struct handler *h)
 {
     (void)h;
@@ -335,7 +341,7 @@ static void do_nothing(struct handler *h)
 struct handler *stub_handler(void)
 {
     static const struct handler_ops ops = {
-        .start = start, .resume = resume, .cancel = cancel, .leave = do_nothing, .enter = do_nothing};
+        .start = start, .resume = resume, .cancel = cancel, .leave = do_nothing, .enter = enter};
     static struct handler handler = {.ops = &ops};
 
     if (file < 0) {

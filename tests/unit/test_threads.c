@@ -148,6 +148,12 @@ static void stub_cancel(struct handler *h, struct exchange *x)
     atomic_fetch_add(&cancelled, 1);
 }
 
+static bool stub_enter(struct handler *h)
+{
+    (void)h;
+    return false;
+}
+
 static void stub_nothing(struct handler *h)
 {
     (void)h;
@@ -172,7 +178,7 @@ static const struct handler_ops stub_ops = {
     .resume = stub_resume,
     .cancel = stub_cancel,
     .leave = stub_nothing,
-    .enter = stub_nothing,
+    .enter = stub_enter,
     .attach = stub_attach,
     .detach = stub_detach,
 };
