@@ -163,6 +163,8 @@ enum http_result {
     HTTP_BAD,  /* refused: see error */
 };
 
+struct http_memo;
+
 /* A field of `struct http_head` marked (parser) is the parser's own between calls. */
 struct http_head {
     /* What the head says; valid after HTTP_DONE, and as far as read after HTTP_BAD. */
@@ -181,8 +183,10 @@ struct http_head {
     bool close;            /* the connection ends with this exchange, by version and Connection */
     bool expect_continue;  /* Expect: 100-continue in HTTP/1.1 */
     enum http_error error; /* after HTTP_BAD */
+    uint64_t fields_id;    /* heads of the same id have the same fields and minor, and so the same meaning; 0: not known */
 
     const struct http_limits *limits; /* borrows */
+    const struct http_memo *memo;     /* borrows: of an earlier head (memo.h), or NULL; may be set behind http_head_init */
     uint8_t state;         /* (parser) */
     bool keep_alive;       /* (parser) */
     uint32_t position;     /* (parser) where to go on */

@@ -13,6 +13,7 @@
  */
 #include "cserve/head.h"
 
+#include "cserve/memo.h"
 #include "cserve/scan.h"
 
 enum head_state { AT_START, IN_METHOD, IN_TARGET, IN_VERSION, AT_FIELD, IN_NAME, IN_VALUE };
@@ -410,14 +411,23 @@ static void read_fields(struct http_head *head, const char *buf, const char *p, 
     }
 }
 
+/* Whether the fields, which begin at p, are those of the memo; the head is complete then. */
+static bool is_known(struct http_head *head, const char *buf, const char *p, const char *end)
+{
+    return head->memo != NULL && http_memo_recall(head->memo, head, p, (size_t)(end - p), (uint32_t)(p - buf));
+}
+
 enum http_result http_head_parse(struct http_head *head, const char *buf, size_t len)
 {
     size_t most = head->limits->head;
     const char *end = buf + (len < most ? len : most);
     const char *p = buf + head->position;
 
-    if (head->state < AT_FIELD)
+    if (head->state < AT_FIELD) {
         p = read_line(head, buf, p, end);
+        if (p != NULL && is_known(head, buf, p, end))
+            p = NULL;
+    }
     read_fields(head, buf, p, end);
 
     bool more = head->error == HTTP_OK && head->size == 0;

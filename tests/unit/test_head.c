@@ -10,6 +10,7 @@
 
 #include "cserve/buf.h"
 #include "cserve/head.h"
+#include "cserve/memo.h"
 #include "cserve/scan.h"
 #include "guard.h"
 
@@ -125,6 +126,52 @@ static void parse_bytewise(struct outcome *o, struct str text, const struct http
     record(o, result, &head);
 }
 
+/* The memo of a head that parse_whole accepted; NULL if it is too large for one. free() it. */
+static struct http_memo *remember(const struct http_head *head, struct str text)
+{
+    size_t size = http_memo_size(head);
+    struct http_memo *memo;
+
+    if (size == 0)
+        return NULL;
+    memo = malloc(size); /* with a sanitizer's guard behind it */
+    http_memo_fill(memo, head, text.ptr, 7);
+    return memo;
+}
+
+/* As parse_whole, by who remembers the fields of an earlier head. */
+static void parse_remembering(struct outcome *o, const struct http_memo *memo, struct str text,
+                              const struct http_limits *with)
+{
+    struct http_head head;
+
+    memset(fields, 0xaa, sizeof fields);
+    http_head_init(&head, with, fields);
+    head.memo = memo;
+    record(o, parse_prefix(&head, text, text.len), &head);
+}
+
+/* What was accepted, with its own fields remembered. */
+static void check_remembered(const struct outcome *o, struct str text, const struct http_limits *with)
+{
+    static struct outcome other;
+    struct http_head head = o->head;
+    struct http_memo *memo;
+
+    head.fields = (struct http_field *)o->fields;
+    memo = remember(&head, text);
+    if (memo == NULL)
+        return;
+    parse_remembering(&other, memo, text, with);
+    assert_same(o, &other);
+    assert_int_equal(other.head.fields_id, 7);
+    for (size_t len = 0; len < head.size; len++) {
+        parse_remembering(&other, memo, str_make(text.ptr, len), with);
+        assert_int_equal(other.result, HTTP_MORE);
+    }
+    free(memo);
+}
+
 /* Parses `text` in every way; all must come to what the first one comes to. */
 static void parse_with(struct outcome *o, struct str text, const struct http_limits *with)
 {
@@ -145,6 +192,8 @@ static void parse_with(struct outcome *o, struct str text, const struct http_lim
             assert_same(o, &other);
         }
     }
+    if (o->result == HTTP_DONE)
+        check_remembered(o, text, with);
 }
 
 static void parse(struct outcome *o, struct str text)
@@ -950,6 +999,63 @@ static void views_follow_the_buffer(void **state)
     assert_ptr_equal(head.uri.query.ptr, copy + 12);
 }
 
+#define REMEMBERED "Host: h\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"
+
+static void only_the_very_same_fields_are_recognised(void **state)
+{
+    static const struct {
+        struct str text;
+        bool same;
+    } cases[] = {
+        {STR("GET / HTTP/1.1\r\n" REMEMBERED), true},
+        {STR("\r\nPOST http://other/b?c HTTP/1.1\r\n" REMEMBERED "content"), true},
+        {STR("GET / HTTP/1.9\r\n" REMEMBERED), true}, /* all of 1.1 and above are one minor */
+        {STR("GET / HTTP/1.0\r\n" REMEMBERED), false},
+        {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 2\r\nConnection: keep-alive\r\n\r\n"), false},
+        {STR("GET / HTTP/1.1\r\nhost: h\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"), false},
+        {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\nConnection: keep-alive\r\nY: 2\r\n\r\n"), false},
+        {STR("GET / HTTP/1.1\r\nY: 2\r\n" REMEMBERED), false},
+        {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n"), false},
+        {STR("GET /\x7f HTTP/1.1\r\n" REMEMBERED), false},
+        {STR("GET * HTTP/1.1\r\n" REMEMBERED), false},
+    };
+    static struct outcome first, with, without;
+    struct http_memo *memo;
+
+    (void)state;
+    parse_whole(&first, cases[0].text, &limits);
+    first.head.fields = first.fields;
+    memo = remember(&first.head, cases[0].text);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        parse_whole(&without, cases[i].text, &limits);
+        parse_remembering(&with, memo, cases[i].text, &limits);
+        assert_same(&without, &with);
+        assert_int_equal(with.head.fields_id, cases[i].same ? 7 : 0);
+    }
+    free(memo);
+}
+
+static void remembered_fields_keep_to_the_limit_of_the_head(void **state)
+{
+    static const struct str text = STR("GET /longer HTTP/1.1\r\n" REMEMBERED);
+    struct http_limits tight = limits;
+    struct outcome o;
+    struct http_memo *memo;
+
+    (void)state;
+    parse_whole(&o, text, &limits);
+    o.head.fields = o.fields;
+    memo = remember(&o.head, text);
+    tight.head = (uint32_t)text.len;
+    parse_remembering(&o, memo, text, &tight);
+    assert_int_equal(o.result, HTTP_DONE);
+    tight.head--;
+    parse_remembering(&o, memo, text, &tight);
+    assert_int_equal(o.result, HTTP_BAD);
+    assert_int_equal(o.head.error, HTTP_HEAD_TOO_LARGE);
+    free(memo);
+}
+
 static void random_heads_parse_the_same_at_every_split(void **state)
 {
     static const char alphabet[] =
@@ -1089,6 +1195,8 @@ int main(void)
         cmocka_unit_test(S15_names_that_share_a_slot_are_told_apart),
         cmocka_unit_test(H8_a_refused_request_can_be_quoted),
         cmocka_unit_test(views_follow_the_buffer),
+        cmocka_unit_test(only_the_very_same_fields_are_recognised),
+        cmocka_unit_test(remembered_fields_keep_to_the_limit_of_the_head),
         cmocka_unit_test(random_heads_parse_the_same_at_every_split),
         cmocka_unit_test(H5_what_is_behind_a_head_changes_nothing),
         cmocka_unit_test(every_field_of_the_table_is_found),
