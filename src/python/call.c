@@ -158,7 +158,8 @@ static void take_back(struct call *call)
     if (call->input == NULL)
         return;
     input_sever(call->input);
-    ours = 1 + template_input_references(&call->gateway->environ.template, (PyObject *)call->input);
+    ours = 1 + call->input->prepared +
+           template_input_references(&call->gateway->environ.template, (PyObject *)call->input);
     if (Py_REFCNT(call->input) > ours)
         Py_CLEAR(call->input);
 }
@@ -258,7 +259,7 @@ static int call_app(struct call *call)
 
     if (lend(call) < 0)
         return -1;
-    call->environ = environ_new(&g->environ, call->exchange, (PyObject *)call->input);
+    call->environ = environ_new(&g->environ, call->exchange, call->input);
     if (call->environ == NULL)
         return -1;
     args[1] = call->environ;

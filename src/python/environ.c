@@ -50,27 +50,9 @@ static int repeats_join(struct environ_factory *f, PyObject *repeats, PyObject *
     return 0;
 }
 
-/* "X-Own" to 'HTTP_X_OWN'. */
-static PyObject *other_key(struct str name)
-{
-    PyObject *key = PyUnicode_New((Py_ssize_t)name.len + 5, 127);
-    Py_UCS1 *to;
-
-    if (key == NULL)
-        return NULL;
-    to = PyUnicode_1BYTE_DATA(key);
-    memcpy(to, "HTTP_", 5);
-    to += 5;
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.ptr[i];
-        to[i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (Py_UCS1)(c - 'a' + 'A') : c;
-    }
-    return key;
-}
-
 static int put_other(PyObject **repeats, PyObject *env, struct str name, struct str bytes)
 {
-    PyObject *key = other_key(name);
+    PyObject *key = text_field_key(name);
     PyObject *value = text_new(bytes);
     PyObject *present;
     int status = -1;
@@ -87,10 +69,10 @@ done:
 }
 
 /* As put_other for a field of the table; `seen` says whether it is there already. */
-static int put_known(struct template *t, PyObject **repeats, PyObject *env, const struct http_field *field,
+static int put_known(const struct template *t, PyObject **repeats, PyObject *env, const struct http_field *field,
                      struct str bytes, bool seen)
 {
-    PyObject *key = t->field_keys[field->id], *value = template_field_value(t, field->id, bytes);
+    PyObject *key = t->field_keys[field->id], *value = text_new(bytes);
     int status;
 
     if (!seen)
@@ -110,11 +92,11 @@ static uint64_t hidden_fields(const struct exchange *x)
     return x->content.chunked ? hidden | FIELD_BIT(HTTP_FIELD_TRANSFER_ENCODING) : hidden;
 }
 
-/* Puts the fields that are not in `present`. */
-static int put_fields(struct environ_factory *f, PyObject *env, const struct exchange *x, uint64_t present)
+/* *joined: whether a field came more than once. */
+static int put_fields(struct environ_factory *f, PyObject *env, const struct exchange *x, bool *joined)
 {
     const struct http_field *field = x->head.fields, *end = field + x->head.field_count;
-    uint64_t skipped = hidden_fields(x) | present, seen = 0;
+    uint64_t hidden = hidden_fields(x), seen = 0;
     PyObject *repeats = NULL;
     int status = 0;
 
@@ -122,7 +104,7 @@ static int put_fields(struct environ_factory *f, PyObject *env, const struct exc
         struct str value = http_field_value(field, x->raw);
         uint64_t bit = FIELD_BIT(field->id);
 
-        if (field->underscore || (skipped & bit) != 0)
+        if (field->underscore || (hidden & bit) != 0)
             continue;
         if (field->id == HTTP_FIELD_OTHER)
             status = put_other(&repeats, env, http_field_name(field, x->raw), value);
@@ -130,7 +112,7 @@ static int put_fields(struct environ_factory *f, PyObject *env, const struct exc
             status = put_known(&f->template, &repeats, env, field, value, (seen & bit) != 0);
         seen |= bit;
     }
-    template_saw_fields(&f->template, seen | present, repeats != NULL);
+    *joined = repeats != NULL;
     if (repeats != NULL && status == 0)
         status = repeats_join(f, repeats, env);
     Py_XDECREF(repeats);
@@ -206,14 +188,49 @@ static int put_content(struct environ_factory *f, PyObject *env, const struct ex
                     PyUnicode_FromFormat("%llu", (unsigned long long)x->content.len));
 }
 
-PyObject *environ_new(struct environ_factory *f, const struct exchange *x, PyObject *input)
+/* Whether what environ says of a target follows from its bytes alone. */
+static bool path_is_target(const struct environ_factory *f)
 {
-    uint64_t present;
-    PyObject *env = template_copy(&f->template, x, input, &present);
+    return f->script_name == NULL;
+}
+
+/* As environ_new, from the beginning. */
+static PyObject *build(struct environ_factory *f, const struct exchange *x, PyObject *input, bool *joined)
+{
+    PyObject *env = template_copy(&f->template, x, input);
 
     if (env == NULL)
         return NULL;
-    if (put_target(f, env, x) < 0 || put_fields(f, env, x, present) < 0 || put_content(f, env, x) < 0)
+    if (put_target(f, env, x) < 0 || put_fields(f, env, x, joined) < 0 || put_content(f, env, x) < 0)
+        Py_CLEAR(env);
+    return env;
+}
+
+/* As environ_new, of what was prepared for such requests. */
+static PyObject *complete(struct environ_factory *f, struct prepared *row, const struct exchange *x, PyObject *input)
+{
+    bool has_target;
+    PyObject *env = prepared_copy(row, &f->template, x, input, &has_target);
+
+    if (env == NULL || has_target)
+        return env;
+    if (put_target(f, env, x) < 0 ||
+        (path_is_target(f) && prepared_learn_target(row, &f->template, x, env) < 0))
+        Py_CLEAR(env);
+    return env;
+}
+
+PyObject *environ_new(struct environ_factory *f, const struct exchange *x, struct input *input)
+{
+    struct prepared *row = prepared_row(&f->prepared, x);
+    PyObject *env;
+    bool joined;
+
+    if (row != NULL && prepared_is_for(row, x))
+        return complete(f, row, x, (PyObject *)input);
+    env = build(f, x, (PyObject *)input, &joined);
+    if (env != NULL && row != NULL && row->fields_id == 0 && !joined &&
+        prepared_make(&f->prepared, row, &f->template, x, env, input, path_is_target(f)) < 0)
         Py_CLEAR(env);
     return env;
 }
@@ -242,13 +259,14 @@ int environ_factory_init(struct environ_factory *f, const struct environ_setting
     memset(f, 0, sizeof(*f));
     f->comma = PyUnicode_FromString(",");
     f->semicolon = PyUnicode_FromString("; ");
-    if (f->comma == NULL || f->semicolon == NULL || find_mount(f) < 0)
+    if (f->comma == NULL || f->semicolon == NULL || find_mount(f) < 0 || prepared_init(&f->prepared) < 0)
         return -1;
     return template_init(&f->template, settings);
 }
 
 void environ_factory_release(struct environ_factory *f)
 {
+    prepared_release(&f->prepared);
     template_release(&f->template);
     Py_CLEAR(f->comma);
     Py_CLEAR(f->semicolon);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Makes environ dicts: a copy of the template, with the request's own values on top. Strings that a client
- * chose are never interned; template.h says which are kept beyond their request.
+ * chose are never interned; template.h and prepared.h say which are kept beyond their request.
  */
 #ifndef PYTHON_ENVIRON_H
 #define PYTHON_ENVIRON_H
@@ -9,10 +9,12 @@
 #include "compat.h"
 #include "cserve/buf.h"
 #include "cserve/handler.h"
+#include "prepared.h"
 #include "template.h"
 
 struct environ_factory {
     struct template template;
+    struct prepared_table prepared;
     PyObject *comma, *semicolon; /* owned: what repeated fields are joined by */
     PyObject *script_name;       /* owned: where the application is mounted, or NULL */
     struct buf path;             /* room to decode a path in */
@@ -23,9 +25,9 @@ int environ_factory_init(struct environ_factory *f, const struct environ_setting
 void environ_factory_release(struct environ_factory *f);
 
 /*
- * A new environ, an exact dict that the application may keep. `input` is its wsgi.input, which the template
- * keeps until a request comes with another. New reference, or NULL with an exception set.
+ * A new environ, an exact dict that the application may keep. `input` is its wsgi.input, which
+ * template and prepared environs keep until a request comes with another. New reference, or NULL with an exception set.
  */
-PyObject *environ_new(struct environ_factory *f, const struct exchange *x, PyObject *input);
+PyObject *environ_new(struct environ_factory *f, const struct exchange *x, struct input *input);
 
 #endif

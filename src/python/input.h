@@ -16,6 +16,7 @@ struct input {
     int fd;               /* owned: a duplicate of the exchange's; else -1 */
     unsigned readers;     /* threads inside pread without the GIL */
     bool open;            /* a request lends it now */
+    unsigned prepared;    /* prepared environs that have it */
     uint64_t len, at;
     char *window;         /* owned: the file's bytes [window_at, window_at + window_len), or NULL */
     uint64_t window_at;

@@ -9,7 +9,7 @@
 
 #include "text.h"
 
-enum { KEPT_MAX = 256 }; /* bytes of a value that is kept */
+enum { KEPT_MAX = 256 }; /* bytes of a host that is kept */
 
 static const char *const key_names[ENVIRON_KEY_COUNT] = {
     [ENVIRON_REQUEST_METHOD] = "REQUEST_METHOD",
@@ -40,38 +40,6 @@ static const char *const method_names[TEMPLATE_METHOD_COUNT] = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND",
 };
 
-/*
- * Fields with few values among all clients, none of them a secret: the latest value is likely to come next.
- */
-static const enum http_field_id kept_fields[] = {
-    HTTP_FIELD_ACCEPT,
-    HTTP_FIELD_ACCEPT_CHARSET,
-    HTTP_FIELD_ACCEPT_ENCODING,
-    HTTP_FIELD_ACCEPT_LANGUAGE,
-    HTTP_FIELD_CACHE_CONTROL,
-    HTTP_FIELD_CONNECTION,
-    HTTP_FIELD_CONTENT_TYPE,
-    HTTP_FIELD_DNT,
-    HTTP_FIELD_KEEP_ALIVE,
-    HTTP_FIELD_PRAGMA,
-    HTTP_FIELD_PRIORITY,
-    HTTP_FIELD_SEC_CH_UA,
-    HTTP_FIELD_SEC_CH_UA_MOBILE,
-    HTTP_FIELD_SEC_CH_UA_PLATFORM,
-    HTTP_FIELD_SEC_FETCH_DEST,
-    HTTP_FIELD_SEC_FETCH_MODE,
-    HTTP_FIELD_SEC_FETCH_SITE,
-    HTTP_FIELD_SEC_FETCH_USER,
-    HTTP_FIELD_TE,
-    HTTP_FIELD_UPGRADE_INSECURE_REQUESTS,
-    HTTP_FIELD_USER_AGENT,
-    HTTP_FIELD_VIA,
-    HTTP_FIELD_X_FORWARDED_HOST,
-    HTTP_FIELD_X_FORWARDED_PORT,
-    HTTP_FIELD_X_FORWARDED_PROTO,
-    HTTP_FIELD_X_REQUESTED_WITH,
-};
-
 /* What a connection says of itself. */
 static const struct {
     enum environ_key key;
@@ -84,13 +52,12 @@ static const struct {
     {ENVIRON_URL_SCHEME, offsetof(struct peer, scheme)},
 };
 
-/* Sets a value in both dicts. Steals value, which may be NULL with an exception set. */
+/* Steals value, which may be NULL with an exception set. */
 static int set(struct template *t, enum environ_key key, PyObject *value)
 {
     if (value == NULL)
         return -1;
-    if (PyDict_SetItem(t->dict, t->keys[key], value) < 0 ||
-        (t->likely != NULL && PyDict_SetItem(t->likely, t->keys[key], value) < 0)) {
+    if (PyDict_SetItem(t->dict, t->keys[key], value) < 0) {
         Py_DECREF(value);
         return -1;
     }
@@ -123,17 +90,38 @@ static int set_protocol(struct template *t, unsigned minor)
     return set(t, ENVIRON_SERVER_PROTOCOL, Py_NewRef(protocol));
 }
 
+/* The object of a method; NULL, without an exception, if the client made it up. Borrowed. */
+static PyObject *find_method(const struct template *t, struct str method)
+{
+    for (size_t i = 0; i < TEMPLATE_METHOD_COUNT; i++)
+        if (text_is(t->methods[i], method))
+            return t->methods[i];
+    return NULL;
+}
+
+bool template_has_method(const struct template *t, struct str method)
+{
+    return find_method(t, method) != NULL;
+}
+
+PyObject *template_method(const struct template *t, struct str method)
+{
+    PyObject *known = find_method(t, method);
+
+    return known != NULL ? Py_NewRef(known) : text_new(method);
+}
+
 /* *made_up: the client made the method up, so it gets into its own environ only. */
 static int set_method(struct template *t, struct str method, bool *made_up)
 {
+    PyObject *known;
+
     *made_up = false;
     if (text_is(t->values[ENVIRON_REQUEST_METHOD], method))
         return 0;
-    for (size_t i = 0; i < TEMPLATE_METHOD_COUNT; i++)
-        if (text_is(t->methods[i], method))
-            return set(t, ENVIRON_REQUEST_METHOD, Py_NewRef(t->methods[i]));
-    *made_up = true;
-    return 0;
+    known = find_method(t, method);
+    *made_up = known == NULL;
+    return known != NULL ? set(t, ENVIRON_REQUEST_METHOD, Py_NewRef(known)) : 0;
 }
 
 /*
@@ -156,56 +144,13 @@ static int set_host(struct template *t, struct str host)
     return set(t, ENVIRON_HTTP_HOST, text_new(host));
 }
 
-/*
- * The kept fields of x, if they are those that the latest request had and say the same; 0 if they differ. A
- * field that comes twice differs: its value is not that of its first line.
- */
-static uint64_t unchanged_fields(const struct template *t, const struct exchange *x)
-{
-    const struct http_field *field = x->head.fields, *end = field + x->head.field_count;
-    uint64_t seen = 0;
-
-    for (; field < end; field++) {
-        uint64_t bit = FIELD_BIT(field->id);
-
-        if ((t->kept & bit) == 0)
-            continue;
-        if ((t->latest_fields & ~seen & bit) == 0 ||
-            !text_is(t->field_values[field->id], http_field_value(field, x->raw)))
-            return 0;
-        seen |= bit;
-    }
-    return seen == t->latest_fields ? seen : 0;
-}
-
-static int make_likely(struct template *t)
-{
-    t->likely = PyDict_Copy(t->dict);
-    if (t->likely == NULL)
-        return -1;
-    for (unsigned id = 0; id < HTTP_FIELD_COUNT; id++) {
-        if ((t->latest_fields & FIELD_BIT(id)) != 0 &&
-            PyDict_SetItem(t->likely, t->field_keys[id], t->field_values[id]) < 0) {
-            Py_CLEAR(t->likely);
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Makes the dicts right for x. Returns the one to copy, borrowed; NULL with an exception set. */
-static PyObject *prepare(struct template *t, const struct exchange *x, PyObject *input, bool *made_up,
-                         uint64_t *fields)
+/* Makes the dict right for x. 0, or -1 with an exception set. */
+static int prepare(struct template *t, const struct exchange *x, PyObject *input, bool *made_up)
 {
     if (set_peer(t, x->peer) < 0 || set_protocol(t, x->head.minor) < 0 ||
         set_method(t, x->head.method, made_up) < 0 || set_host(t, find_host(x)) < 0)
-        return NULL;
-    if (t->values[ENVIRON_INPUT] != input && set(t, ENVIRON_INPUT, Py_NewRef(input)) < 0)
-        return NULL;
-    *fields = unchanged_fields(t, x);
-    if (*fields == 0)
-        return t->dict;
-    return t->likely == NULL && make_likely(t) < 0 ? NULL : t->likely;
+        return -1;
+    return t->values[ENVIRON_INPUT] != input ? set(t, ENVIRON_INPUT, Py_NewRef(input)) : 0;
 }
 
 /* What only this request's copy is to have. */
@@ -220,49 +165,19 @@ static int correct(struct template *t, const struct exchange *x, PyObject *env, 
     return host.len > KEPT_MAX ? text_put(env, t->keys[ENVIRON_HTTP_HOST], text_new(host)) : 0;
 }
 
-PyObject *template_copy(struct template *t, const struct exchange *x, PyObject *input, uint64_t *fields)
+PyObject *template_copy(struct template *t, const struct exchange *x, PyObject *input)
 {
     bool made_up;
-    PyObject *dict = prepare(t, x, input, &made_up, fields);
-    PyObject *env = dict != NULL ? PyDict_Copy(dict) : NULL;
+    PyObject *env = prepare(t, x, input, &made_up) == 0 ? PyDict_Copy(t->dict) : NULL;
 
     if (env != NULL && correct(t, x, env, made_up) < 0)
         Py_CLEAR(env);
     return env;
 }
 
-PyObject *template_field_value(struct template *t, unsigned id, struct str bytes)
-{
-    PyObject *value = t->field_values[id];
-
-    if (value != NULL && text_is(value, bytes))
-        return Py_NewRef(value);
-    value = text_new(bytes);
-    if (value == NULL || (t->kept & FIELD_BIT(id)) == 0)
-        return value;
-    Py_CLEAR(t->likely);
-    t->latest_fields = 0;
-    Py_XSETREF(t->field_values[id], bytes.len <= KEPT_MAX ? Py_NewRef(value) : NULL);
-    return value;
-}
-
-void template_saw_fields(struct template *t, uint64_t fields, bool repeated)
-{
-    fields = repeated ? 0 : fields & t->kept;
-    if (fields == t->latest_fields)
-        return;
-    for (uint64_t rest = fields; rest != 0; rest &= rest - 1)
-        if (t->field_values[__builtin_ctzll(rest)] == NULL) /* too long to be kept */
-            fields = 0;
-    Py_CLEAR(t->likely);
-    t->latest_fields = fields;
-}
-
 Py_ssize_t template_input_references(const struct template *t, const PyObject *input)
 {
-    if (t->values[ENVIRON_INPUT] != input)
-        return 0;
-    return t->likely != NULL ? 3 : 2;
+    return t->values[ENVIRON_INPUT] == input ? 2 : 0;
 }
 
 static int make_texts(PyObject **texts, const char *const *names, size_t count)
@@ -275,8 +190,6 @@ static int make_texts(PyObject **texts, const char *const *names, size_t count)
 
 static int make_field_keys(struct template *t)
 {
-    for (size_t i = 0; i < sizeof(kept_fields) / sizeof(kept_fields[0]); i++)
-        t->kept |= FIELD_BIT(kept_fields[i]);
     for (size_t i = HTTP_FIELD_OTHER + 1; i < HTTP_FIELD_COUNT; i++) {
         t->field_keys[i] = text_new(http_field_table[i].cgi);
         if (t->field_keys[i] == NULL)
@@ -341,11 +254,9 @@ static void release_all(PyObject **objects, size_t count)
 void template_release(struct template *t)
 {
     Py_CLEAR(t->dict);
-    Py_CLEAR(t->likely);
     release_all(t->keys, ENVIRON_KEY_COUNT);
     release_all(t->field_keys, HTTP_FIELD_COUNT);
     release_all(t->values, ENVIRON_KEY_COUNT);
-    release_all(t->field_values, HTTP_FIELD_COUNT);
     release_all(t->methods, TEMPLATE_METHOD_COUNT);
     release_all(t->protocols, TEMPLATE_MINOR_COUNT);
 }

@@ -2,10 +2,6 @@
 /*
  * What every environ begins as: a dict that has the constant keys, and those that seldom change from one
  * request to the next (a connection's addresses, the method, Host), always as the latest request had them.
- *
- * On top of it stands a second dict, the likely one, which also has the fields that say the same for many
- * clients (Accept, User-Agent and such), once two requests in a row had the same. Strings that a client chose
- * are kept here only: one short value for each of those fields, none that is a secret.
  */
 #ifndef PYTHON_TEMPLATE_H
 #define PYTHON_TEMPLATE_H
@@ -47,13 +43,9 @@ _Static_assert(HTTP_FIELD_COUNT <= 64, "sets of fields are one word");
 
 struct template {
     PyObject *dict;                            /* owned, as all objects here */
-    PyObject *likely;                          /* dict and `latest_fields`; NULL until they came twice */
     PyObject *keys[ENVIRON_KEY_COUNT];
     PyObject *field_keys[HTTP_FIELD_COUNT];    /* NULL for HTTP_FIELD_OTHER */
     PyObject *values[ENVIRON_KEY_COUNT];       /* what dict has */
-    PyObject *field_values[HTTP_FIELD_COUNT];  /* the latest, or NULL, of those that are kept */
-    uint64_t kept;                             /* the fields whose latest value is kept */
-    uint64_t latest_fields;                    /* those of the latest request; 0 if a value is not kept */
     uint64_t peer_id;                          /* whose texts dict has; 0: compare them */
     PyObject *methods[TEMPLATE_METHOD_COUNT];
     PyObject *protocols[TEMPLATE_MINOR_COUNT];
@@ -69,16 +61,14 @@ int template_init(struct template *t, const struct environ_settings *settings);
 void template_release(struct template *t);
 
 /*
- * A copy for `x`, right in all keys that the template has, but those of the target (which are ''). *fields:
- * the fields of the request that are in it already. New reference, or NULL with an exception set.
+ * A copy for `x`, right in all keys that the template has, but those of the target (which are ''). New reference,
+ * or NULL with an exception set.
  */
-PyObject *template_copy(struct template *t, const struct exchange *x, PyObject *input, uint64_t *fields);
+PyObject *template_copy(struct template *t, const struct exchange *x, PyObject *input);
 
-/* The value of a known field: the same object as the latest, if it says the same. New reference, or NULL. */
-PyObject *template_field_value(struct template *t, unsigned id, struct str bytes);
-
-/* Tells the template which known fields the request had, and whether one of them came more than once. */
-void template_saw_fields(struct template *t, uint64_t fields, bool repeated);
+/* Whether a method is one of the usual ones, and what environ calls it. New reference, or NULL with an exception set. */
+bool template_has_method(const struct template *t, struct str method);
+PyObject *template_method(const struct template *t, struct str method);
 
 /* How many references the template has to `input`. */
 Py_ssize_t template_input_references(const struct template *t, const PyObject *input);

@@ -5,6 +5,16 @@
  */
 #include "text.h"
 
+typedef uint64_t wide __attribute__((vector_size(16)));
+
+static wide load_wide(const char *from)
+{
+    wide value;
+
+    memcpy(&value, from, sizeof(value));
+    return value;
+}
+
 static uint64_t load_word(const char *from)
 {
     uint64_t word;
@@ -13,20 +23,29 @@ static uint64_t load_word(const char *from)
     return word;
 }
 
-/* A word at a time; the last word overlaps the one before it. */
-static bool is_ascii(struct str bytes)
+/* All bytes of a run, one over the other: 16 at a time, or 8; the last ones overlap those before them. */
+static uint64_t overlay(struct str bytes)
 {
+    const char *last = bytes.ptr + bytes.len;
     uint64_t all = 0;
 
-    if (bytes.len >= sizeof(all)) {
-        for (size_t i = 0; i < bytes.len - sizeof(all); i += sizeof(all))
-            all |= load_word(bytes.ptr + i);
-        all |= load_word(bytes.ptr + bytes.len - sizeof(all));
-    } else {
-        for (size_t i = 0; i < bytes.len; i++)
-            all |= (unsigned char)bytes.ptr[i];
+    if (bytes.len >= sizeof(wide)) {
+        wide both = load_wide(last - sizeof(wide));
+
+        for (const char *at = bytes.ptr; at < last - sizeof(wide); at += sizeof(wide))
+            both |= load_wide(at);
+        return both[0] | both[1];
     }
-    return (all & UINT64_C(0x8080808080808080)) == 0;
+    if (bytes.len >= sizeof(all))
+        return load_word(bytes.ptr) | load_word(last - sizeof(all));
+    for (size_t i = 0; i < bytes.len; i++)
+        all |= (unsigned char)bytes.ptr[i];
+    return all;
+}
+
+static bool is_ascii(struct str bytes)
+{
+    return (overlay(bytes) & UINT64_C(0x8080808080808080)) == 0;
 }
 
 PyObject *text_new(struct str bytes)
@@ -36,6 +55,23 @@ PyObject *text_new(struct str bytes)
     if (text != NULL && bytes.len > 0)
         memcpy(PyUnicode_1BYTE_DATA(text), bytes.ptr, bytes.len);
     return text;
+}
+
+PyObject *text_field_key(struct str name)
+{
+    PyObject *key = PyUnicode_New((Py_ssize_t)name.len + 5, 127);
+    Py_UCS1 *to;
+
+    if (key == NULL)
+        return NULL;
+    to = PyUnicode_1BYTE_DATA(key);
+    memcpy(to, "HTTP_", 5);
+    to += 5;
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        to[i] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (Py_UCS1)(c - 'a' + 'A') : c;
+    }
+    return key;
 }
 
 int text_put(PyObject *dict, PyObject *key, PyObject *value)

@@ -13,6 +13,9 @@
 /* New reference, never interned; NULL with an exception set. */
 PyObject *text_new(struct str bytes);
 
+/* The key of a field in environ: "X-Own" to 'HTTP_X_OWN'. As text_new. */
+PyObject *text_field_key(struct str name);
+
 /* Whether `text`, which text_new made or which is ASCII, has these characters. */
 static inline bool text_is(PyObject *text, struct str bytes)
 {

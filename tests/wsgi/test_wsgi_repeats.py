@@ -1,0 +1,135 @@
+"""Requests that resemble earlier ones of their connection: what is used again for them must not show.
+
+The environ of each of a few hundred requests over one connection, drawn from so few parts that they often repeat, is
+compared with that of the same request over a connection of its own.
+"""
+
+import random
+
+import pytest
+
+from harness import make_request
+
+APP = """
+kept = []
+
+def app(environ, start_response):
+    seen = {key: value if isinstance(value, (str, bool, tuple)) else type(value).__name__
+            for key, value in environ.items()}
+    what = environ["QUERY_STRING"].rpartition("&")[2]
+    if "keep" in what:
+        kept.append((environ, dict(environ)))
+        del kept[:-3]
+    if "input" in what:
+        kept.append((environ, environ["wsgi.input"]))
+    if "change" in what:
+        environ["HTTP_X_MINE"] = environ["PATH_INFO"] = environ["HTTP_COOKIE"] = "changed"
+        environ.pop("HTTP_ACCEPT", None)
+        del environ["REQUEST_METHOD"]
+    if "clear" in what:
+        environ.clear()
+    for environ, copy in kept:
+        if isinstance(copy, dict) and environ != copy:
+            seen["a kept environ has changed"] = repr((environ, copy))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [repr(seen).encode()]
+"""
+
+METHODS = ["GET"] * 5 + ["HEAD", "POST", "MADE-UP"]
+TARGETS = ["/"] * 4 + ["/a", "/b", "/a?x", "/a?y&keep", "/b?change", "/?clear", "/a%20b", "/a?input", "http://other/c",
+                       "http://other/c?keep"]
+FIELDS = [[("Accept", "text/html")], [("Accept", "text/plain")], [("Cookie", "a=1")], [("Cookie", "a=2")],
+          [("Cookie", "a=1"), ("Cookie", "b=2")], [("Authorization", "secret")], [("X-Own", "1")], [("X-Own", "2")],
+          [("X-Own", "1"), ("x-own", "2")], [("X_Own", "hidden")], [("Proxy", "hidden")], [("User-Agent", "me")],
+          [(f"X-{number}", "v") for number in range(9)], [("Referer", "/a?token")], [("Content-Type", "a/b")]]
+PORTS = ("REMOTE_PORT",)
+
+
+def draw(dice):
+    """A request; the same one as often as not."""
+    fields = [field for some in dice.sample(FIELDS, dice.choice([0, 0, 1, 2, 5])) for field in some]
+    method, target = dice.choice(METHODS), dice.choice(TARGETS)
+    body = b"content" if method == "POST" else b""
+    raw = make_request("OPTIONS" if target == "*" else method, target, fields, body)
+    return raw, method == "HEAD"
+
+
+def requests(dice, count):
+    raw = draw(dice)
+    for _ in range(count):
+        if dice.random() < 0.4:
+            raw = draw(dice)
+        yield raw
+
+
+def expect_same(mine, other, raw):
+    mine, other = ({key: value for key, value in seen.items() if key not in PORTS} for seen in (mine, other))
+    assert mine == other, raw
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("options", [["--threads", "1"], ["--threads", "4"]], ids=["one thread", "four"])
+def test_an_environ_does_not_depend_on_the_requests_before(serve, seed, options):
+    server = serve(APP, *options)
+    with server.connect() as client:
+        for raw, is_head in requests(random.Random(seed), 300):
+            answer = client.request(raw)
+            assert answer.status == 200
+            if not is_head:
+                with server.connect() as fresh:
+                    expect_same(answer.literal(), fresh.request(raw).literal(), raw)
+
+
+def test_repeated_requests_below_a_mount_point(serve):
+    server = serve(APP, env={"SCRIPT_NAME": "/site"})
+    with server.connect() as client:
+        for target in ["/site/a", "/site/a", "/site/a", "/other", "/site", "/site/a", "/other", "/other", "/site/b"]:
+            with server.connect() as fresh:
+                raw = make_request(target=target)
+                expect_same(client.request(raw).literal(), fresh.request(raw).literal(), raw)
+
+
+def test_another_client_never_gets_what_one_sent(serve):
+    """More connections than there is room for, all with the same fields but one."""
+    server = serve(APP, "--threads", "1")
+    clients = [server.connect() for _ in range(300)]
+    for _ in range(4):
+        for number, client in enumerate(clients):
+            raw = make_request(target=f"/{number}", fields=[("Cookie", f"me={number}"), ("Accept", f"a/{number}")])
+            seen = client.request(raw).literal()
+            assert seen["HTTP_COOKIE"] == f"me={number}" and seen["HTTP_ACCEPT"] == f"a/{number}"
+            assert seen["PATH_INFO"] == seen["REQUEST_URI"] == seen["RAW_URI"] == f"/{number}"
+    for client in clients:
+        client.close()
+
+
+def test_a_head_that_an_application_gives_again_and_again(serve):
+    """The objects of its source are the same each time; those that it makes are not, and may have the same addresses."""
+    server = serve("""
+CONSTANT = ("X-Constant", "1")
+
+def app(environ, start_response):
+    number = environ["QUERY_STRING"]
+    if environ["PATH_INFO"] == "/constant":
+        start_response("200 OK", [("Content-Type", "text/plain"), CONSTANT])
+    elif environ["PATH_INFO"] == "/mixed":
+        start_response("200 OK", [CONSTANT, ("X-Number", number)])
+    elif environ["PATH_INFO"] == "/kept":
+        pair = ("X-Number", number)
+        start_response("200 OK", [pair, CONSTANT])
+    elif environ["PATH_INFO"] == "/close":
+        start_response("200 OK", [("Content-Length", "2"), CONSTANT])
+    else:
+        start_response(f"200 Number {number}", [CONSTANT])
+    return [b"ok"]
+""")
+    with server.connect() as client:
+        for number in range(12):
+            for path in ("/constant", "/mixed", "/kept", "/close", "/status"):
+                answer = client.request(make_request(target=f"{path}?{number}"))
+                assert answer.text == "ok" and answer.status == 200
+                assert answer["X-Constant"] == "1"
+                assert answer["Content-Length"] == "2"
+                if path in ("/mixed", "/kept"):
+                    assert answer["X-Number"] == str(number)
+                assert answer.reason == (f"Number {number}" if path == "/status" else "OK")
