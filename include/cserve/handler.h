@@ -60,6 +60,19 @@ enum exchange_result {
 enum http_field_verdict exchange_status(struct exchange *x, struct str status);
 enum http_field_verdict exchange_field(struct exchange *x, struct str name, struct str value);
 
+/* A head as it was given, to be given again. */
+struct exchange_head {
+    struct http_response response;
+    size_t len;
+    char bytes[256];
+};
+
+/* Copies the head so far. False if it is too long, or the client gone. */
+bool exchange_keep_head(const struct exchange *x, struct exchange_head *head);
+
+/* As the calls of exchange_status and exchange_field that `head` was kept of. */
+void exchange_give_head(struct exchange *x, const struct exchange_head *head);
+
 /* Whether the head is final: it may have been sent. */
 bool exchange_is_committed(const struct exchange *x);
 

@@ -46,14 +46,21 @@ struct http_response {
     size_t head_size;
 };
 
+/*
+ * The server's own fields, as they stand in the head, with CR and LF; each is used unless the application gives it, and may be
+ * empty. In memory, date follows server.
+ */
+struct http_response_lines {
+    struct str server, date;
+};
+
 /* What the head depends on besides the application. */
 struct http_response_context {
     bool head_request;  /* HEAD: head as for GET, no content */
     uint8_t minor;      /* the request's HTTP/1.minor */
     bool close;         /* the server wants the connection closed behind it */
     int64_t total;      /* the whole content's length if it is known now, else -1 */
-    struct str date;    /* IMF-fixdate, 29 bytes */
-    struct str server;  /* value of Server; empty: no such field */
+    struct http_response_lines lines;
 };
 
 /* Begins (again): drops what was written of this head. `out` keeps everything before r->start. */

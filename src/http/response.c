@@ -218,22 +218,27 @@ static char *put_connection(char *at, bool close, uint8_t minor)
     return at;
 }
 
+static struct str own_lines(const struct http_response *r, const struct http_response_lines *lines)
+{
+    const char *begin = r->has_server ? lines->date.ptr : lines->server.ptr;
+    const char *end = r->has_date ? lines->date.ptr : lines->date.ptr + lines->date.len;
+
+    return str_make(begin, (size_t)(end - begin));
+}
+
 void http_response_end(struct http_response *r, struct buf *out, const struct http_response_context *context)
 {
-    /* What put_framing, put_connection, two names and the empty line need at most. */
+    /* What put_framing, put_connection, and the empty line need at most. */
     static const size_t fixed = sizeof "Transfer-Encoding: chunked\r\n" + LENGTH_DIGITS +
-                                sizeof "Connection: keep-alive\r\n" + sizeof "Server: \r\nDate: \r\n\r\n";
+                                sizeof "Connection: keep-alive\r\n" + sizeof "\r\n";
 
     if (r->status == 0)
         abort(); /* a head without a status line must never leave */
     frame_content(r, context);
     r->close = r->close || context->close || r->framing == HTTP_FRAMING_CLOSE;
 
-    char *at = buf_room(out, fixed + context->server.len + context->date.len);
-    if (!r->has_server && context->server.len > 0)
-        at = put_line(at, STR("Server"), context->server);
-    if (!r->has_date)
-        at = put_line(at, STR("Date"), context->date);
+    char *at = buf_room(out, fixed + context->lines.server.len + context->lines.date.len);
+    at = put(at, own_lines(r, &context->lines));
     at = put_framing(at, r);
     at = put_connection(at, r->close, context->minor);
     *at++ = '\r';

@@ -117,6 +117,7 @@ static void gateway_free(struct gateway *g)
 {
     call_free_idle(g);
     environ_factory_release(&g->environ);
+    known_heads_release(&g->known_heads);
     file_wrapper_release(&g->files);
     mem_pool_release(&g->loans);
     Py_XDECREF(g->app);

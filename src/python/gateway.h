@@ -12,6 +12,7 @@
 #include "environ.h"
 #include "errors.h"
 #include "file_wrapper.h"
+#include "known_heads.h"
 
 struct call;
 
@@ -32,6 +33,7 @@ struct gateway {
     PyObject *warned;        /* owned: set of names of fields that the log has said are dropped */
     struct environ_factory environ;
     struct file_types files;
+    struct known_heads known_heads;
     struct mem_pool loans;   /* of struct loan */
     struct call *idle;       /* owned: calls to use again, linked by next */
     unsigned idle_count;

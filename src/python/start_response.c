@@ -128,6 +128,18 @@ static int stage_fields(struct call *call, PyObject *headers)
     return 0;
 }
 
+static int stage_head(struct call *call, PyObject *status, PyObject *headers)
+{
+    struct known_heads *known = &call->gateway->known_heads;
+
+    if (known_heads_give(known, call->exchange, status, headers))
+        return 0;
+    if (stage_status(call->exchange, status) < 0 || stage_fields(call, headers) < 0)
+        return -1;
+    known_heads_note(known, call->exchange, status, headers);
+    return 0;
+}
+
 /* Raises the exception of exc_info, with its traceback: the head is sent already. Returns -1. */
 static int raise_again(PyObject *exc_info)
 {
@@ -192,7 +204,7 @@ static PyObject *start_response_call(PyObject *self, PyObject *const *args, size
     if (check_turn(call, exc_info) < 0)
         return NULL;
     call->started = false;
-    if (stage_status(call->exchange, args[0]) < 0 || stage_fields(call, args[1]) < 0)
+    if (stage_head(call, args[0], args[1]) < 0)
         return NULL;
     call->started = true;
     return Py_NewRef((PyObject *)call->write);

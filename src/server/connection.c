@@ -191,6 +191,7 @@ void connection_close(struct connection *c, const char *outcome)
         poller_remove(&s->poller, c->stream.fd); /* a process that the application forked may have it open still */
     c->stream.ops->close(&c->stream);
     unlink_connection(c);
+    free(c->memo);
     mem_pool_give(&s->connection_pool, c);
     server_closed_one(s);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cserve/clock.h"
@@ -37,6 +38,35 @@ enum http_field_verdict exchange_field(struct exchange *x, struct str name, stru
     return http_response_field(&x->response, sendq_stage(&r->connection->out), name, value);
 }
 
+bool exchange_keep_head(const struct exchange *x, struct exchange_head *head)
+{
+    const struct request *r = (const struct request *)x;
+    struct buf *out = sendq_stage(&r->connection->out);
+
+    head->len = out->len - x->response.start;
+    if (r->gone || head->len > sizeof(head->bytes))
+        return false;
+    head->response = x->response;
+    memcpy(head->bytes, out->data + x->response.start, head->len);
+    return true;
+}
+
+void exchange_give_head(struct exchange *x, const struct exchange_head *head)
+{
+    struct request *r = request_of(x);
+    struct buf *out;
+    size_t start;
+
+    if (r->gone)
+        return;
+    out = sendq_stage(&r->connection->out);
+    start = x->response.status == 0 ? out->len : x->response.start;
+    out->len = start;
+    buf_append(out, head->bytes, head->len);
+    x->response = head->response;
+    x->response.start = start;
+}
+
 bool exchange_is_committed(const struct exchange *x)
 {
     return ((const struct request *)x)->committed;
@@ -52,8 +82,7 @@ void exchange_commit(struct exchange *x, int64_t total)
         .minor = x->head.minor,
         .close = x->head.close || r->reject || s->stopping || s->config.keep_alive_ms == 0,
         .total = total,
-        .date = thread_date(),
-        .server = s->server_field,
+        .lines = thread_lines(),
     };
 
     http_response_end(&x->response, out, &context);

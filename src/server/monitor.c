@@ -45,6 +45,7 @@ void monitor_init(struct server *s)
 void monitor_release(struct server *s)
 {
     sendq_pool_release(&s->monitor.thread.sendq_pool);
+    buf_release(&s->monitor.thread.lines_text);
     pthread_cond_destroy(&s->monitor.wake);
 }
 

@@ -16,17 +16,26 @@
 #include "server_internal.h"
 #include "wire_trace.h"
 
+struct request *request_blank_new(const struct server *s)
+{
+    struct request *r = mem_zalloc(sizeof(*r));
+
+    r->exchange.content.fd = -1;
+    http_head_init(&r->exchange.head, &s->config.limits, NULL);
+    spool_init(&r->spool, s->config.body_buffer);
+    return r;
+}
+
 static void request_begin(struct connection *c)
 {
     struct server *s = c->server;
     struct request *r = mem_pool_take(&s->request_pool);
 
-    memset(r, 0, sizeof(*r));
+    memcpy(r, s->blank_request, sizeof(*r));
     r->connection = c;
     r->exchange.peer = &c->peer;
-    r->exchange.content.fd = -1;
-    http_head_init(&r->exchange.head, &s->config.limits, r->fields);
-    spool_init(&r->spool, s->config.body_buffer);
+    r->exchange.head.fields = r->fields;
+    r->exchange.head.memo = c->memo;
     c->request = r;
 }
 
@@ -276,8 +285,10 @@ static bool run(struct request *r)
 {
     struct connection *c = r->connection;
 
-    r->exchange.raw = c->in.data + c->in_at;
-    http_head_rebase(&r->exchange.head, r->exchange.raw);
+    if (r->exchange.raw != c->in.data + c->in_at) { /* it moved since the head was parsed */
+        r->exchange.raw = c->in.data + c->in_at;
+        http_head_rebase(&r->exchange.head, r->exchange.raw);
+    }
     r->exchange.content.chunked = r->exchange.head.chunked;
     apply_forwarded(r);
     if (c->server->config.show_requests)
@@ -431,6 +442,20 @@ void request_read_content(struct connection *c)
         request_serve(c);
 }
 
+/* The next head of the connection may have the same fields. */
+static void remember(struct connection *c, const struct http_head *head)
+{
+    size_t size = http_memo_size(head);
+
+    if (size == 0 || head->close)
+        return;
+    if (size > c->memo_room) {
+        c->memo = mem_realloc(c->memo, size);
+        c->memo_room = size;
+    }
+    http_memo_fill(c->memo, head, c->in.data + c->in_at, ++c->server->memos);
+}
+
 /* True when the head is complete and sound. */
 static bool parse_head(struct request *r)
 {
@@ -442,6 +467,8 @@ static bool parse_head(struct request *r)
     switch (http_head_parse(head, r->exchange.raw, len)) {
     case HTTP_DONE:
         r->parsed = true;
+        if (head->fields_id == 0)
+            remember(c, head);
         return true;
     case HTTP_BAD:
         reject_http(c, head->error);

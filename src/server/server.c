@@ -70,6 +70,7 @@ static void init_pools(struct server *s)
     mem_pool_init(&s->connection_pool, sizeof(struct connection), POOLED_CONNECTIONS);
     mem_pool_init(&s->request_pool, request_size, POOLED_REQUESTS);
     mem_pool_init(&s->input_pool, READ_ROOM, POOLED_INPUTS);
+    s->blank_request = request_blank_new(s);
     s->scratch = mem_alloc(SCRATCH_ROOM);
 }
 
@@ -89,7 +90,6 @@ struct server *server_new(const struct server_config *config, struct listener *l
 
     s->config = *config;
     s->handler = handler;
-    s->server_field = str_make(config->server_name, strlen(config->server_name));
     s->wake_fd = -1;
     s->poller.fd = -1;
     s->log.fd = -1;
@@ -124,6 +124,7 @@ void server_free(struct server *s)
     mem_pool_release(&s->input_pool);
     threads_release(s);
     free(s->acceptors);
+    free(s->blank_request);
     free(s->scratch);
     free(s);
 }

@@ -22,6 +22,7 @@
 #include "cserve/body.h"
 #include "cserve/handler.h"
 #include "cserve/mem.h"
+#include "cserve/memo.h"
 #include "cserve/poller.h"
 #include "cserve/sendq.h"
 #include "cserve/server.h"
@@ -68,8 +69,9 @@ struct thread {
     struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
     struct sendq_pool sendq_pool;
     struct score *score;          /* borrowed; NULL: nobody wants to know */
-    time_t date_at;
-    char date[HTTP_DATE_LEN];
+    time_t lines_at;
+    struct buf lines_text;
+    struct http_response_lines lines; /* in lines_text, right in the second lines_at */
     bool lost;                    /* the loop was taken over while this thread was in a handler */
     /* What it is doing, for the monitor: valid while since_ms is not 0, and until the GIL is had by another. */
     struct connection *acting;
@@ -128,6 +130,7 @@ struct server {
     struct connection *connections; /* all open ones, doubly linked */
     int connection_count;
     uint64_t peers; /* told apart so far: the latest peer.id */
+    uint64_t memos; /* made so far: the latest fields_id */
 
     struct watch wake; /* the eventfd of server_wake */
     int wake_fd;
@@ -175,11 +178,11 @@ struct server {
 
     struct mem_pool connection_pool;
     struct mem_pool request_pool;
+    struct request *blank_request; /* owned: what a request begins as */
     struct mem_pool input_pool;
     char *scratch;
 
     struct access_log log;
-    struct str server_field; /* value of Server */
 };
 
 /* A row of the table of states in connection.c: all that is particular to one. */
@@ -227,6 +230,8 @@ struct connection {
     size_t in_at;             /* where in `in` the current request begins */
     struct sendq out;
     struct request *request;  /* NULL between requests */
+    struct http_memo *memo;   /* owned: the fields of the latest request; NULL: none so far, or too many */
+    size_t memo_room;
     struct peer peer;         /* texts below */
     char remote_host[ADDRESS_HOST_MAX], remote_port[6];
     char local_host[ADDRESS_HOST_MAX], local_port[6];
@@ -291,7 +296,7 @@ bool threads_sleep(struct server *s);
 /* Chooses who calls handlers from now on, by how slow they were. */
 void threads_choose_mode(struct server *s);
 /* The value of Date, now. */
-struct str thread_date(void);
+struct http_response_lines thread_lines(void);
 
 /* The loop was taken from a handler: gives it to a thread that is free. On the monitor's thread. */
 void threads_promote(struct server *s);
@@ -344,6 +349,8 @@ void exchange_answer(struct request *r, int status, const char *text);
 void exchange_expire(struct request *r);
 
 /* request.c */
+/* What a request begins as; free() it. */
+struct request *request_blank_new(const struct server *s);
 /* Serves all that is complete in c->in, then waits for what the connection needs next. */
 void request_serve(struct connection *c);
 void request_read_content(struct connection *c); /* more of it has come */

@@ -42,16 +42,33 @@ enum {
 
 _Thread_local struct thread *thread_current;
 
-struct str thread_date(void)
+static void make_lines(struct thread *me, time_t now)
+{
+    const char *server = me->server->config.server_name;
+    struct buf *text = &me->lines_text;
+    char date[HTTP_DATE_LEN];
+    size_t server_len;
+
+    text->len = 0;
+    if (server[0] != '\0')
+        buf_printf(text, "Server: %s\r\n", server);
+    server_len = text->len;
+    http_date_format(date, now);
+    buf_printf(text, "Date: %.*s\r\n", HTTP_DATE_LEN, date);
+    me->lines.server = str_make(text->data, server_len);
+    me->lines.date = str_make(text->data + server_len, text->len - server_len);
+}
+
+struct http_response_lines thread_lines(void)
 {
     struct thread *me = thread_current;
     time_t now = clock_wall();
 
-    if (now != me->date_at) {
-        me->date_at = now;
-        http_date_format(me->date, now);
+    if (now != me->lines_at) {
+        me->lines_at = now;
+        make_lines(me, now);
     }
-    return str_make(me->date, sizeof(me->date));
+    return me->lines;
 }
 
 /* --- lists of connections, under the lock ------------------------------------------------------- */
@@ -499,6 +516,7 @@ void threads_release(struct server *s)
 {
     for (int i = 0; i < s->thread_count; i++) {
         sendq_pool_release(&s->threads[i].sendq_pool);
+        buf_release(&s->threads[i].lines_text);
         pthread_cond_destroy(&s->threads[i].wake);
     }
     monitor_release(s);

@@ -9,6 +9,13 @@
 #define DATE      "Sun, 06 Nov 1994 08:49:37 GMT"
 #define DATE_LINE "Date: " DATE "\r\n"
 
+static const char own[] = "Server: cserve\r\n" DATE_LINE;
+
+enum { DATE_AT = sizeof "Server: cserve\r\n" - 1, OWN_LEN = sizeof own - 1 };
+
+static const struct http_response_lines both_lines = {{own, DATE_AT}, {own + DATE_AT, OWN_LEN - DATE_AT}};
+static const struct http_response_lines date_line = {{own + DATE_AT, 0}, {own + DATE_AT, OWN_LEN - DATE_AT}};
+
 static struct str text(const char *s)
 {
     return str_make(s, strlen(s));
@@ -16,7 +23,7 @@ static struct str text(const char *s)
 
 static struct http_response_context context(int minor, int64_t total)
 {
-    return (struct http_response_context){.minor = (uint8_t)minor, .total = total, .date = STR(DATE)};
+    return (struct http_response_context){.minor = (uint8_t)minor, .total = total, .lines = date_line};
 }
 
 static void assert_written(const struct buf *out, const char *expected)
@@ -51,7 +58,7 @@ static void a_usual_head(void **state)
     assert_int_equal(r.status, 0);
     assert_int_equal(http_response_status(&r, &out, STR("200 OK")), HTTP_FIELD_ADDED);
     assert_int_equal(http_response_field(&r, &out, STR("Content-Type"), STR("text/plain")), HTTP_FIELD_ADDED);
-    with.server = STR("cserve");
+    with.lines = both_lines;
     http_response_end(&r, &out, &with);
     assert_written(&out, "earlierHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: cserve\r\n" DATE_LINE
                          "Content-Length: 14\r\n\r\n");
@@ -339,10 +346,10 @@ static void H1_date_and_server_of_the_application_win(void **state)
 
     (void)state;
     buf_init(&out);
-    with.server = STR("cserve");
+    with.lines = both_lines;
     write_head(&r, &out, "200 OK", (const char *const[4]){"date", "today", "SERVER", "mine"}, &with);
     assert_written(&out, "HTTP/1.1 200 OK\r\ndate: today\r\nSERVER: mine\r\nContent-Length: 0\r\n\r\n");
-    with.server = STR("");
+    with.lines = date_line;
     write_head(&r, &out, "200 OK", (const char *const[4]){NULL}, &with);
     assert_written(&out, "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Length: 0\r\n\r\n");
     buf_release(&out);
@@ -364,7 +371,7 @@ static void every_part_asks_for_enough_room(void **state)
 
     (void)state;
     with.close = true;
-    with.server = STR("cserve");
+    with.lines = both_lines;
     for (size_t used = 1; used < 1100; used++) {
         begin_with(&out, used);
         http_response_init(&r, &out);
@@ -394,7 +401,7 @@ static void heads_of_any_size_fit(void **state)
     memset(value, 'v', sizeof value);
     for (size_t len = 0; len < sizeof value; len = 2 * len + 1) {
         struct http_response_context with = context(1, 0);
-        with.server = str_make(value, len);
+        with.lines = (struct http_response_lines){str_make(value, len), str_make(value + len, 0)};
         buf_init(&out);
         http_response_init(&r, &out);
         http_response_status(&r, &out, STR("200 OK"));
