@@ -13,8 +13,16 @@ VERSION := $(shell sed -n 's/^version = //p' setup.cfg)
 OUT := $(BUILD)/$(VARIANT)
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 
-CFLAGS_release := -O2 -g -fno-semantic-interposition -fstack-protector-strong
+CFLAGS_release := -O2 -g -fno-plt -fno-semantic-interposition -fstack-protector-strong
 LDFLAGS_release := -Wl,-z,relro,-z,now
+# Built twice: `generate` watches what is done, `use` has learnt from that. By `make pgo`, with gcc.
+PGO ?= use
+PGO_CC = $(if $(findstring clang,$(CC)),gcc,$(CC))
+PROFILE = $(abspath $(OUT))/profile
+PGO_generate = -flto=auto -fprofile-generate=$(PROFILE) -fprofile-update=atomic
+PGO_use = -flto=auto -fprofile-use=$(PROFILE) -fprofile-partial-training -Wno-missing-profile
+CFLAGS_pgo = $(CFLAGS_release) -O3 $(PGO_$(PGO))
+LDFLAGS_pgo = $(LDFLAGS_release) -O3 $(PGO_$(PGO))
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_asan := -fsanitize=address,undefined
 CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
@@ -36,13 +44,13 @@ PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
 TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit docs install bench-loop bench-threads tsan setup setup-test serve run test check help clean FORCE
+.PHONY: all unit docs install pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check help clean FORCE
 .DELETE_ON_ERROR:
 
 all: $(OUT)/cserve ## Build build/release/cserve (the default)
 
 # These targets must work before there is a Python to ask: they prepare it, then call make again.
-ifneq ($(filter-out clean help setup setup-test run test,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean help setup setup-test run test bench-instr-setup,$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/python.mk
 endif
 
@@ -80,6 +88,19 @@ $(VENV_STAMP): tests/requirements.txt
 	$(PYTHON_EXECUTABLE) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
+
+pgo: ## Build build/pgo/cserve with gcc, optimised for what tests/bench/train.py does (then: make VARIANT=pgo install)
+	rm -rf $(BUILD)/pgo/profile
+	@$(MAKE) --no-print-directory VARIANT=pgo CC='$(PGO_CC)' PGO=generate $(BUILD)/pgo/cserve
+	$(PYTHON_EXECUTABLE) tests/bench/train.py $(BUILD)/pgo/cserve
+	@$(MAKE) --no-print-directory VARIANT=pgo CC='$(PGO_CC)' PGO=use $(BUILD)/pgo/cserve
+
+bench-instr: bench-instr-setup ## Count the instructions of a request, with callgrind; fails above what they may be
+	@$(MAKE) --no-print-directory pgo
+	$(PYTHON) tests/bench/instr.py $(BUILD)/pgo/cserve
+
+bench-instr-setup:
+	@PYTHON='$(PYTHON)' CC='$(CC)' sh .ci/setup memcheck
 
 docs: $(OUT)/cserve ## Write docs/options.md from the option table
 	@mkdir -p docs
@@ -119,6 +140,7 @@ test: setup-test ## Set up, build, and run every test, with and without sanitize
 	@$(MAKE) --no-print-directory VARIANT=asan unit all
 	@$(MAKE) --no-print-directory fuzz-replay
 	@$(MAKE) --no-print-directory tsan
+	@$(MAKE) --no-print-directory bench-instr
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory VARIANT=asan check
 
@@ -126,7 +148,7 @@ help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo
 	@echo 'May be set: PYTHON (an interpreter, default python3), CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, BUILD (build),'
-	@echo 'VARIANT (release or asan), V=1 (show commands), CSERVE_PYTHON_LINK=shared in the environment.'
+	@echo 'VARIANT (release, asan or pgo), V=1 (show commands), CSERVE_PYTHON_LINK=shared in the environment.'
 
 clean: ## Remove what was built
 	rm -rf $(BUILD)

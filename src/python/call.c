@@ -98,6 +98,7 @@ static struct call *call_take(struct gateway *g)
 
 static void call_free(struct call *call)
 {
+    Py_XDECREF(call->context);
     Py_XDECREF(call->start_response);
     Py_XDECREF(call->write);
     Py_XDECREF(call->input);
@@ -166,7 +167,8 @@ static void take_back(struct call *call)
 
 static int enter_context(struct call *call)
 {
-    call->context = PyContext_CopyCurrent();
+    if (call->context == NULL)
+        call->context = PyContext_CopyCurrent();
     if (call->context == NULL)
         return -1;
     if (PyContext_Enter(call->context) == 0)
@@ -175,13 +177,23 @@ static int enter_context(struct call *call)
     return -1;
 }
 
-/* Goes back to the context of the thread; `keep` the call's for later. */
+/* Whether a context is as good as a new one: it has no variable, and so had none when it was copied; and nobody has it. */
+static bool is_blank(PyObject *context)
+{
+    return Py_REFCNT(context) == 1 && PyObject_Size(context) == 0;
+}
+
+/* Goes back to the context of the thread; `keep` the call's for later. One that is still blank will do for the next call. */
 static void leave_context(struct call *call, bool keep)
 {
     if (call->context == NULL)
         return;
-    if (PyContext_Exit(call->context) < 0)
+    if (PyContext_Exit(call->context) < 0) {
         traceback_log("The context of a request is not the current one");
+        keep = false;
+    } else if (!keep) {
+        keep = is_blank(call->context);
+    }
     if (!keep)
         Py_CLEAR(call->context);
 }

@@ -19,7 +19,7 @@ struct call {
     struct responder *start_response, *write; /* owned; NULL when to be made anew */
     struct input *input;       /* owned; NULL when to be made anew */
     PyObject *environ;         /* owned, as the next three; NULL when there is none */
-    PyObject *context;         /* where contextvars of this call live; entered whenever its code runs */
+    PyObject *context;         /* where contextvars of this call live; entered whenever its code runs; while idle, a blank one */
     PyObject *result;          /* what the application returned, until its close() was called */
     PyObject *iterator;        /* of result, unless that is a list or tuple */
     Py_ssize_t index;          /* of the next item of a list or tuple */

@@ -23,7 +23,15 @@ static uint64_t load_word(const char *from)
     return word;
 }
 
-/* All bytes of a run, one over the other: 16 at a time, or 8; the last ones overlap those before them. */
+static uint32_t load_half(const char *from)
+{
+    uint32_t half;
+
+    memcpy(&half, from, sizeof(half));
+    return half;
+}
+
+/* All bytes of a run, one over the other: as wide as fits; the last ones overlap those before them. */
 static uint64_t overlay(struct str bytes)
 {
     const char *last = bytes.ptr + bytes.len;
@@ -38,6 +46,8 @@ static uint64_t overlay(struct str bytes)
     }
     if (bytes.len >= sizeof(all))
         return load_word(bytes.ptr) | load_word(last - sizeof(all));
+    if (bytes.len >= sizeof(uint32_t))
+        return load_half(bytes.ptr) | (uint64_t)load_half(last - sizeof(uint32_t));
     for (size_t i = 0; i < bytes.len; i++)
         all |= (unsigned char)bytes.ptr[i];
     return all;

@@ -8,6 +8,7 @@
  * in its queue, until nothing complete is left or enough is queued; then all is sent at once.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "cserve/clock.h"
@@ -31,7 +32,7 @@ static void request_begin(struct connection *c)
     struct server *s = c->server;
     struct request *r = mem_pool_take(&s->request_pool);
 
-    memcpy(r, s->blank_request, sizeof(*r));
+    memcpy(r, s->blank_request, offsetof(struct request, body));
     r->connection = c;
     r->exchange.peer = &c->peer;
     r->exchange.head.fields = r->fields;
@@ -79,13 +80,13 @@ static bool is_trusted(const struct connection *c)
     return cidr_list_has_text(allowed, c->peer.remote_addr);
 }
 
-/* Takes the client and the scheme from a trusted proxy's fields, if there are any. The head must be parsed. */
+/* Takes the client and the scheme from fields that a trusted proxy may have set. The head must be parsed, and have some. */
 static void apply_forwarded(struct request *r)
 {
     const struct server_config *config = &r->connection->server->config;
     struct forwarded forwarded;
 
-    if (r->exchange.head.forwarded < 0 || !is_trusted(r->connection))
+    if (!is_trusted(r->connection))
         return;
     http_forwarded(&r->exchange.head, r->exchange.raw, config->forwarded_kind, &config->forwarded_allow, &forwarded);
     r->peer = r->connection->peer;
@@ -122,7 +123,7 @@ void request_end(struct connection *c, const char *outcome)
 
     if (outcome == NULL)
         outcome = r->outcome != NULL ? r->outcome : "ok";
-    if (r->parsed && !r->started)
+    if (r->parsed && !r->started && r->exchange.head.forwarded >= 0)
         apply_forwarded(r); /* the handler never saw it, but the log names the same client */
     if (access_log_is_on(&s->log))
         log_request(r, outcome);
@@ -290,7 +291,8 @@ static bool run(struct request *r)
         http_head_rebase(&r->exchange.head, r->exchange.raw);
     }
     r->exchange.content.chunked = r->exchange.head.chunked;
-    apply_forwarded(r);
+    if (r->exchange.head.forwarded >= 0)
+        apply_forwarded(r);
     if (c->server->config.show_requests)
         trace_request(r);
     r->started = true;

@@ -241,9 +241,7 @@ struct connection {
 struct request {
     struct exchange exchange; /* first: what the handler gets is the request */
     struct connection *connection;
-    struct http_body body;
     struct spool spool;
-    struct peer peer;         /* used if a trusted proxy spoke for another client */
     size_t end;               /* offset in connection->in behind the request, once it is complete */
     uint64_t window_received; /* content when the current window of the content timeout began */
     uint64_t content_sent;    /* bytes of response content queued */
@@ -261,6 +259,9 @@ struct request {
                                  time was over */
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
+    /* What follows is set before it is used, so no request begins with it: */
+    struct http_body body;
+    struct peer peer;         /* used if a trusted proxy spoke for another client */
     struct http_field fields[]; /* config.limits.fields of them */
 };
 
