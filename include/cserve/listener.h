@@ -13,7 +13,7 @@ struct listener {
 
 /*
  * Binds and listens. A unix socket's stale file (nobody accepts there) is replaced, a live one is an error;
- * its mode is 0666 less the umask. IPv6 sockets are IPv6 only, unless the address is "::". Returns 0, or -1
+ * its mode is 0777 less the umask. IPv6 sockets are IPv6 only, unless the address is "::". Returns 0, or -1
  * with a message in error[0..cap): which address, what failed, and what may help ("another program listens
  * there").
  */

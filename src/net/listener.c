@@ -4,7 +4,7 @@
  * connection costs one system call.
  *
  * Several processes get connections in equal shares when each has a socket of its own on the same port
- * (SO_REUSEPORT). The first of them is bound without that option: two servers that are started on one port by
+ * (SO_REUSEPORT). The first of them gets that option when it listens already: two servers that are started on one port by
  * mistake would otherwise share it and never say so.
  */
 #include "cserve/listener.h"
@@ -25,7 +25,7 @@ static bool unix_is_live(const struct address *a)
 
     if (fd < 0)
         return true;
-    live = connect(fd, &a->u.any, a->len) == 0 || errno == EAGAIN;
+    live = connect(fd, &a->u.any, a->len) == 0 || errno != ECONNREFUSED;
     close(fd);
     return live;
 }
@@ -94,7 +94,7 @@ static int bind_and_listen(struct listener *l, int backlog)
         return -1;
     if (address_is_unix(&l->address))
         return listen(l->fd, backlog);
-    if (set_flag(l->fd, SO_REUSEPORT) != 0 || listen(l->fd, backlog) != 0)
+    if (listen(l->fd, backlog) != 0 || set_flag(l->fd, SO_REUSEPORT) != 0)
         return -1;
     return getsockname(l->fd, &l->address.u.any, &l->address.len);
 }
@@ -114,6 +114,7 @@ int listener_open(struct listener *l, const char *text, int backlog, char *error
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
     l->shared = false;
+    l->fd = -1;
     if (address_parse(&l->address, text, error, cap) != 0)
         return -1;
     l->fd = socket(l->address.u.any.sa_family, type, 0);
@@ -150,7 +151,7 @@ int listener_clone(struct listener *l, struct listener *first, int backlog)
     if (l->fd >= 0)
         return 0;
     l->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
-    l->shared = true;
+    l->shared = first->shared = true;
     return l->fd >= 0 ? 0 : -1;
 }
 

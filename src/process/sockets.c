@@ -160,7 +160,7 @@ void sockets_steer(struct master *m)
     for (size_t i = 0; i < m->address_count; i++) {
         const struct listener *l = &m->slots[0].listeners[i];
         if (!l->shared && listener_steer(l, numbers, count) != 0)
-            log_debug("new connections cannot be steered: %s", strerror(errno));
+            m->steered_count = 0; /* there is no other socket yet, or the system cannot do it: try again */
     }
 }
 
