@@ -259,7 +259,7 @@ def test_a_python_without_headers_is_explained(tmp_path):
 class Machine:
     """A PATH with stand-ins, to see what .ci/setup would install on a machine that has or lacks things."""
 
-    TOOLS = ("curl", "telnet", "wrk", "h2load", "chromium")  # what tests use besides
+    TOOLS = ("curl", "telnet", "wrk", "h2load", "chromium", "valgrind")  # what tests use besides
 
     def __init__(self, directory):
         self.directory = directory
@@ -313,7 +313,7 @@ def test_setup_installs_nothing_where_nothing_is_missing(machine):
         (
             ["test"],
             "gcc libc6-dev python3 python3-dev python3-venv libcmocka-dev curl telnet wrk "
-            "nghttp2-client chromium",
+            "nghttp2-client chromium valgrind",
         ),
     ],
 )
