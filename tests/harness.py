@@ -334,7 +334,8 @@ class Server(Process):
         self._checked = log.rfind("\n") + 1
         for record in RECORD.split(log[start:]):
             assert self._sanitizer_allowed or not SANITIZER.search(record), f"sanitizer:\n{record}"
-            if PROBLEM.search(record) and not any(regex.search(record) for regex in (*expected, *self._allowed)):
+            right = (*expected, *self._allowed)
+            if PROBLEM.search(record) and not any(regex.search(record) for regex in right):
                 raise AssertionError(f"unexpected in the log:\n{record}")
 
     def stop(self, deadline=DEADLINE):

@@ -2,9 +2,10 @@
 
     python3 tests/bench/instr.py build/pgo/cserve [--connections N] [--functions]
 
-The server runs apps/hello.py under callgrind and answers keep-alive clients; what a request costs is the difference of
-two runs that differ in nothing but the number of requests. Instructions do not depend on what else the machine
-does, so the program fails when a figure exceeds its limit: its budget, as long as that is kept.
+The server runs apps/hello.py under callgrind and answers keep-alive clients; what a request costs is the
+difference of two runs that differ in nothing but the number of requests. Instructions do not depend on what
+else the machine does, so the program fails when a figure exceeds its limit: its budget, as long as that
+is kept.
 """
 
 import argparse
@@ -66,8 +67,8 @@ def expect_answer(connection):
 def callgrind(binary, make_request, count, connections, folder):
     """The profile of the worker after so many requests, a file."""
     pattern = f"{folder}/{count}.%p"
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={pattern}", "--trace-children=yes", "-q",
-               binary, "--port", "0", "--workers", "1", "--log-level", "error", ROOT / "apps/hello.py"]
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={pattern}", "--trace-children=yes",
+               "-q", binary, "--port", "0", "--workers", "1", "--log-level", "error", ROOT / "apps/hello.py"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         port = int(re.match(r"Serving HTTP on http://127.0.0.1:(\d+)/", server.stdout.readline())[1])
         worker = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()[0]

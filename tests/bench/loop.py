@@ -3,8 +3,9 @@
     python3 tests/bench/loop.py build/release/cserve /usr/bin/python3.11
 
 A loop of dictionary lookups and calls is timed in a fresh cserve and in a fresh interpreter, in turns: by the
-processor time of its thread, on which what else the machine does has little influence, and by the clock. The ratio of
-the fastest times should be about 1; the program fails when a cserve that is linked statically exceeds LIMIT.
+processor time of its thread, on which what else the machine does has little influence, and by the clock. The
+ratio of the fastest times should be about 1; the program fails when a cserve that is linked statically
+exceeds LIMIT.
 """
 
 import json

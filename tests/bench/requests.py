@@ -42,7 +42,7 @@ def browser(_number):
 
 
 def varying(number):
-    """As a browser's, but no value is ever that of another request; Connection, which has a meaning, alone stays."""
+    """As a browser's, but no value is ever that of another request; Connection alone stays."""
     varied = {name: f"{value[:-7]}{number:07}" if len(value) > 8 else f"{number:07}"
               for name, value in BROWSER_FIELDS.items() if name not in ("Host", "Connection")}
     varied["Host"] = f"h{number:07}.test"

@@ -123,7 +123,7 @@ def report(what, value, unit, aim, holds):
 
 
 def hello(binary, spec):
-    """The cost of eight parked threads, in CPU time a request. Rounds are short, since a machine has moods that last."""
+    """The cost of eight parked threads, in CPU time a request. Rounds are short: a machine's moods last."""
     ratios = []
     with Server(binary, HELLO, "--threads", "1") as one, Server(binary, HELLO, "--threads", "8") as eight:
         for _ in range(12):

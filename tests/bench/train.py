@@ -21,8 +21,8 @@ ROUNDS = 300
 
 def post(number):
     body = b"x" * (number % 3000)
-    return b"POST /form?%d HTTP/1.1\r\nHost: a.test\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (
-        number, len(body), body)
+    fields = b"Host: a.test\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % len(body)
+    return b"POST /form?%d HTTP/1.1\r\n%b\r\n%b" % (number, fields, body)
 
 
 def chunked(_number):

@@ -40,7 +40,7 @@ STRICTER = {
         "h11", 'RFC 9112, 7.1.1: chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )'),
     "bad-chunk-size": (  # with a blank behind it, or with more digits than 64 bits can need
         "h11 httptools", "RFC 9112, 7.1: chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF"),
-    "bad-coding": (  # another one before; or an empty one (", chunked"), on which not all agree: framing needs that
+    "bad-coding": (  # another one before; or an empty one (", chunked"), on which not all agree
         "httptools", "RFC 9112, 6.1: A server that receives a request message with a transfer coding it "
         "does not understand SHOULD respond with 501 (Not Implemented)."),
     "bad-expect": (
