@@ -3,14 +3,14 @@
 
 What the user got wrong raises AppError, whose text is a sentence for them. What goes wrong in the
 application's own code keeps its exception, with a traceback that begins in that code.
+
+Every worker pays for what is imported here, so what only a mistake or a factory call needs is imported there.
 """
 
-import ast
-import difflib
-import inspect
 import os
 import sys
 
+CO_COROUTINE = 0x80  # as in inspect
 NAMES = ("application", "app")  # looked for in this order when the spec has no :APP
 
 
@@ -22,9 +22,19 @@ def load(spec):
     target, _, expression = spec.partition(":")
     is_file = target.endswith(".py") or "/" in target
     module = import_file(target) if is_file else import_dotted(target)
-    app = evaluate(module, parse(expression)) if expression else find_default(module)
+    app = find(module, expression) if expression else find_default(module)
     check(app, spec)
     return app
+
+
+def find(module, expression):
+    names = expression.split(".")
+    if not all(name.isidentifier() for name in names):
+        return evaluate(module, parse(expression))
+    owner, text = module, f"module {module.__name__}"
+    for i, name in enumerate(names):
+        owner, text = attribute(owner, name, text), ".".join(names[: i + 1])
+    return owner
 
 
 def trim(error):
@@ -44,6 +54,11 @@ def import_file(path):
     name = name.removesuffix(".py")
     if not name or "." in name:
         raise AppError(f"{path} cannot be imported: its name must be NAME.py, without another dot")
+    if name in sys.stdlib_module_names and name != "test":  # nobody imports that one
+        raise AppError(
+            f"{path} cannot be imported, because there is another module {name} (Python's own), which others"
+            " import; give the file another name"
+        )
     sys.path.insert(0, directory)
     module = import_dotted(name)
     loaded = getattr(module, "__file__", None)
@@ -71,6 +86,8 @@ def import_dotted(name):
 
 
 def parse(expression):
+    import ast
+
     try:
         return ast.parse(expression, mode="eval").body
     except (SyntaxError, ValueError) as error:
@@ -83,6 +100,8 @@ def parse(expression):
 
 def evaluate(module, node):
     """The value of a name, attributes of it, and calls with literal arguments."""
+    import ast
+
     if isinstance(node, ast.Name):
         return attribute(module, node.id, f"module {module.__name__}")
     if isinstance(node, ast.Attribute):
@@ -95,6 +114,8 @@ def evaluate(module, node):
 
 
 def call(module, node):
+    import ast
+
     factory = evaluate(module, node.func)
     if not callable(factory):
         raise AppError(
@@ -124,17 +145,19 @@ def attribute(owner, name, owner_text):
 
 def suggestion(owner, name):
     """What the user may have meant: names like the wrong one, else all that could be an application."""
+    import difflib
+
     near = difflib.get_close_matches(name, [found for found in dir(owner) if not found.startswith("_")], 3)
     if near:
         return f"; did you mean {' or '.join(near)}?"
-    if not inspect.ismodule(owner):
+    if not isinstance(owner, type(sys)):
         return ""
     candidates = [found for found, value in vars(owner).items() if is_candidate(owner, found, value)]
     return f"; it has these callables: {', '.join(candidates[:8])}" if candidates else " and nothing callable"
 
 
 def is_candidate(module, name, value):
-    imported = inspect.isfunction(value) and value.__module__ != module.__name__
+    imported = isinstance(value, type(load)) and value.__module__ != module.__name__
     return callable(value) and not imported and not isinstance(value, type) and not name.startswith("_")
 
 
@@ -152,10 +175,19 @@ def check(app, spec):
     if not callable(app):
         raise AppError(f"{spec} is no application: it is {describe(app)}, which is not callable")
     called = getattr(app, "__call__", None)  # noqa: B004 (what it is, not whether it is there)
-    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(called):
+    if is_coroutine(app) or is_coroutine(called):
         raise AppError(
             f"{spec} is an ASGI application, or another coroutine; cserve serves WSGI applications"
         )
+
+
+def is_coroutine(function):
+    """Whether it is an async function, a method that is one, or a partial call of one."""
+    functools = sys.modules.get("functools")
+    while functools and isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & CO_COROUTINE)
 
 
 def describe(value):
