@@ -73,7 +73,12 @@ $(PYTHON_OBJ): $(BUILD)/python.mk
 $(PYTHON_OBJ) $(OUT)/main.o: EXTRA = -DCSERVE_VERSION='"$(VERSION)"'
 $(PYTHON_OBJ): EXTRA += $(PYTHON_INCLUDE) \
 	$(foreach name,PYTHON_EXECUTABLE PYTHON_HOME PYTHON_LINKAGE,-D$(name)='"$($(name))"')
-$(OUT)/python/app.o: src/python/app.py
+$(OUT)/python/app.o: EXTRA += -DAPP_CODE='"$(OUT)/python/app.code"'
+$(OUT)/python/app.o: $(OUT)/python/app.code
+$(OUT)/python/app.code: src/python/app.py $(BUILD)/python.mk
+	@mkdir -p $(@D)
+	@$(PYTHON_EXECUTABLE) -c 'import marshal; open("$@", "wb").write(marshal.dumps( \
+	    compile(open("$<").read(), "<cserve>", "exec", dont_inherit=True, optimize=0)))'
 
 $(OUT)/unit/%: tests/unit/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
@@ -153,5 +158,5 @@ help: ## Show this
 clean: ## Remove what was built
 	rm -rf $(BUILD)
 
-include tests/chaos/chaos.mk tests/fuzz/fuzz.mk tests/lint.mk tests/memcheck/memcheck.mk tests/torture/torture.mk
+include tests/bench/bench.mk tests/chaos/chaos.mk tests/fuzz/fuzz.mk tests/lint.mk tests/memcheck/memcheck.mk tests/torture/torture.mk
 -include $(CORE_OBJ:.o=.d) $(PYTHON_OBJ:.o=.d) $(TOP_OBJ:.o=.d) $(UNIT:=.d)

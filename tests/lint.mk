@@ -6,7 +6,7 @@ LINT_SRC := $(CORE_SRC) $(PYTHON_SRC) $(TOP_SRC)
 # what a build gives.
 LINT_FLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(PYTHON_INCLUDE) $(LINT_DEFINES)
 LINT_DEFINES = -DCSERVE_VERSION='"$(VERSION)"' -DPYTHON_EXECUTABLE='"$(PYTHON_EXECUTABLE)"' \
-    -DPYTHON_HOME='"$(PYTHON_HOME)"' -DPYTHON_LINKAGE='"$(PYTHON_LINKAGE)"'
+    -DPYTHON_HOME='"$(PYTHON_HOME)"' -DPYTHON_LINKAGE='"$(PYTHON_LINKAGE)"' -DAPP_CODE='"/dev/null"'
 
 .PHONY: lint lint-setup lint-gcc lint-tidy lint-cppcheck lint-python
 
@@ -36,7 +36,7 @@ CPPCHECK_PYTHON := -DPY_VERSION_HEX=0x030B0000 -DPyObject_HEAD= '-DPy_RETURN_NON
 # Where a variable is declared (variableScope) is a matter of taste: here, with the others of its block.
 lint-cppcheck:
 	@echo "  CPPCHECK"
-	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -D_GNU_SOURCE -DCSERVE_VERSION='"0"' \
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -D_GNU_SOURCE -DCSERVE_VERSION='"0"' -DAPP_CODE='""' \
 	    $(CPPCHECK_PYTHON) --enable=warning,performance,portability,style --suppress=variableScope -Iinclude src
 
 lint-python: $(VENV_STAMP)

@@ -5,23 +5,25 @@
  */
 #include "app.h"
 
+#include <marshal.h>
+
 #include "cserve/log.h"
 
-/* The text of app.py, NUL-terminated: the assembler reads the file, so make knows it as a prerequisite. */
+/* app.py, compiled and marshalled when this was built: the assembler reads the file, so make knows it as a prerequisite. */
 __asm__(".pushsection .rodata\n"
-        ".globl app_source\n"
-        ".hidden app_source\n"
-        "app_source:\n"
-        ".incbin \"src/python/app.py\"\n"
-        ".byte 0\n"
+        ".globl app_code, app_code_end\n"
+        ".hidden app_code, app_code_end\n"
+        "app_code:\n"
+        ".incbin \"" APP_CODE "\"\n"
+        "app_code_end:\n"
         ".popsection\n");
-extern const char app_source[];
+extern const char app_code[], app_code_end[];
 
 /* New reference: the names that app.py defines. */
 static PyObject *run_source(void)
 {
     PyObject *names = Py_BuildValue("{s:s,s:O}", "__name__", "cserve", "__builtins__", PyEval_GetBuiltins());
-    PyObject *code = Py_CompileString(app_source, "<cserve>", Py_file_input);
+    PyObject *code = PyMarshal_ReadObjectFromString(app_code, app_code_end - app_code);
     PyObject *ran = NULL;
 
     if (names != NULL && code != NULL)
