@@ -270,6 +270,13 @@ static void note_seen(struct server *s, int count)
     s->round_left = s->connection_count + (int)s->acceptor_count + OTHER_SOURCES - count;
 }
 
+/* Whether to wait a moment with the GIL, since whoever lets go of it will have to wait long for it. */
+static bool keeps_waiting(struct server *s)
+{
+    return s->busy && s->waited_ms < atomic_load_explicit(&s->contended_until_ms, memory_order_relaxed) &&
+           threads_sleep(s);
+}
+
 /* Waits, with the GIL let go if that may take a while. 0, or -1 with errno. */
 static int wait_for_events(struct server *s)
 {
@@ -277,7 +284,7 @@ static int wait_for_events(struct server *s)
     int count = 0;
 
     if (s->busy || !threads_sleep(s))
-        count = poller_wait(&s->poller, s->busy && s->waited_ms < s->contended_until_ms ? CONTENDED_WAIT_MS : 0);
+        count = poller_wait(&s->poller, keeps_waiting(s) ? CONTENDED_WAIT_MS : 0);
     if (count == 0 && threads_sleep(s)) {
         handler->ops->leave(handler);
         access_log_flush(&s->log);
