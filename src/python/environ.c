@@ -54,14 +54,13 @@ static int put_other(PyObject **repeats, PyObject *env, struct str name, struct 
 {
     PyObject *key = text_field_key(name);
     PyObject *value = text_new(bytes);
-    PyObject *present;
+    Py_ssize_t before = PyDict_GET_SIZE(env);
     int status = -1;
 
     if (key == NULL || value == NULL)
         goto done;
-    present = PyDict_SetDefault(env, key, value);
-    if (present != NULL)
-        status = present == value ? 0 : repeat_add(repeats, env, key, value);
+    if (PyDict_SetDefault(env, key, value) != NULL)
+        status = PyDict_GET_SIZE(env) > before ? 0 : repeat_add(repeats, env, key, value);
 done:
     Py_XDECREF(value);
     Py_XDECREF(key);

@@ -48,11 +48,35 @@ bool known_heads_give(struct known_heads *heads, struct exchange *x, PyObject *s
     return true;
 }
 
+/* Fields that say nothing about anybody, so that they may be kept. */
+static const struct str harmless[] = {
+    STR("Accept-Ranges"),          STR("Allow"),
+    STR("Cache-Control"),          STR("Content-Encoding"),
+    STR("Content-Language"),       STR("Content-Length"),
+    STR("Content-Type"),           STR("Cross-Origin-Opener-Policy"),
+    STR("Pragma"),                 STR("Referrer-Policy"),
+    STR("Server"),                 STR("Strict-Transport-Security"),
+    STR("Vary"),                   STR("X-Content-Type-Options"),
+    STR("X-Frame-Options"),
+};
+
+static bool is_harmless(PyObject *name)
+{
+    struct str text;
+
+    if (!PyUnicode_CheckExact(name) || compat_latin1(name, &text) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        if (str_equal_nocase(text, harmless[i]))
+            return true;
+    return false;
+}
+
 /* Whether the pair is one that the application has besides the list, as it has a literal; and nobody can change it. */
 static bool is_constant(PyObject *pair)
 {
-    return PyTuple_CheckExact(pair) && Py_REFCNT(pair) > 1 && PyUnicode_CheckExact(PyTuple_GET_ITEM(pair, 0)) &&
-           PyUnicode_CheckExact(PyTuple_GET_ITEM(pair, 1));
+    return PyTuple_CheckExact(pair) && PyTuple_GET_SIZE(pair) == 2 && Py_REFCNT(pair) > 1 &&
+           is_harmless(PyTuple_GET_ITEM(pair, 0)) && PyUnicode_CheckExact(PyTuple_GET_ITEM(pair, 1));
 }
 
 static bool are_constant(PyObject *status, PyObject *headers)
@@ -69,12 +93,14 @@ void known_heads_note(struct known_heads *heads, const struct exchange *x, PyObj
 {
     struct known_head *row = find(heads, status, headers);
 
-    if (row == NULL || !are_constant(status, headers))
+    if (row == NULL)
         return;
     if (row->candidate != status) {
         row->candidate = status;
         return;
     }
+    if (!are_constant(status, headers))
+        return;
     row_clear(row);
     row->candidate = NULL;
     if (!exchange_keep_head(x, &row->head))

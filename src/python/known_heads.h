@@ -4,7 +4,7 @@
  * are the same objects each time. What was checked and written for them once is copied then.
  *
  * A row holds references to the objects, so no others can have their addresses, and nobody can change them: only str and
- * tuples of str count. It is made when the same addresses come a second time.
+ * tuples of str count. It is made when the same addresses come a second time, and of fields that are no secrets.
  */
 #ifndef PYTHON_KNOWN_HEADS_H
 #define PYTHON_KNOWN_HEADS_H

@@ -116,7 +116,7 @@ static PyObject *key_of(const struct template *t, const struct http_field *field
     return text_field_key(http_field_name(field, x->raw));
 }
 
-/* Takes out of the row's dict what may be a secret. 0; 1 if there is too much of it; -1 with an exception set. */
+/* Takes out of the row's dict what may be a secret. 0, or -1 with an exception set. */
 static int set_late(struct prepared_table *table, struct prepared *row, const struct template *t,
                     const struct exchange *x)
 {
@@ -129,14 +129,14 @@ static int set_late(struct prepared_table *table, struct prepared *row, const st
             continue;
         key = key_of(t, field, x);
         present = key != NULL ? PyDict_Contains(row->dict, key) : -1;
-        if (present > 0 && row->late_count < PREPARED_LATE_MAX) {
+        if (present > 0) {
             row->late[row->late_count].field = i;
             row->late[row->late_count++].key = Py_NewRef(key);
             present = PyDict_SetItem(row->dict, key, table->empty);
         }
         Py_XDECREF(key);
-        if (present != 0)
-            return present;
+        if (present < 0)
+            return -1;
     }
     return 0;
 }
@@ -159,21 +159,30 @@ static int set_target(struct prepared_table *table, struct prepared *row, const 
     return 0;
 }
 
+static bool has_many_late(const struct exchange *x)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < x->head.field_count; i++)
+        count += !x->head.fields[i].underscore && is_late(&x->head.fields[i]);
+    return count > PREPARED_LATE_MAX;
+}
+
 int prepared_make(struct prepared_table *table, struct prepared *row, const struct template *t, const struct exchange *x,
                   PyObject *env, struct input *input, bool path_is_target)
 {
     int status;
 
-    if (!template_has_method(t, x->head.method))
+    if (!template_has_method(t, x->head.method) || has_many_late(x))
         return 0;
     row->dict = PyDict_Copy(env);
     row->method = Py_XNewRef(PyDict_GetItemWithError(env, t->keys[ENVIRON_REQUEST_METHOD]));
     status = row->dict != NULL && row->method != NULL ? set_late(table, row, t, x) : -1;
     if (status == 0)
         status = set_target(table, row, t, x, env, path_is_target);
-    if (status != 0) {
+    if (status < 0) {
         row_clear(row);
-        return status < 0 ? -1 : 0;
+        return -1;
     }
     row->fields_id = x->head.fields_id;
     row->peer_id = x->peer->id;

@@ -56,8 +56,8 @@ static int stage_status(struct exchange *x, PyObject *status)
     return -1;
 }
 
-/* Says once for each name that the server does not send the field. */
-static int warn_dropped(struct gateway *g, PyObject *name)
+/* Says it, unless it was said for the name. */
+static int warn_of(struct gateway *g, PyObject *name)
 {
     struct str text = STR("");
     char escaped[128];
@@ -70,6 +70,19 @@ static int warn_dropped(struct gateway *g, PyObject *name)
                 "dropped from this and all later responses",
                 (int)str_escape(escaped, sizeof(escaped), text), escaped);
     return PySet_Add(g->warned, name);
+}
+
+/*
+ * Says once for each name that the server does not send the field. Of a str that has a hash of its own, a plain one is taken: no
+ * code of the application may run while its headers are read.
+ */
+static int warn_dropped(struct gateway *g, PyObject *name)
+{
+    PyObject *plain = PyUnicode_FromObject(name);
+    int status = plain != NULL ? warn_of(g, plain) : -1;
+
+    Py_XDECREF(plain);
+    return status;
 }
 
 /* Sets the exception for what the exchange refused. Returns -1. */

@@ -209,6 +209,13 @@ def test_W9_cookies_are_joined_by_semicolon(wsgi):
     assert dump(wsgi, fields=[("Cookie", "a=1"), ("cookie", "b=2; c=3")])["HTTP_COOKIE"] == "a=1; b=2; c=3"
 
 
+@pytest.mark.parametrize("name", ["X-Own", "Via"])
+def test_W9_empty_fields_are_joined_too(wsgi, name):
+    fields = [(name, ""), (name, ""), (name, "v")]
+    key = "HTTP_" + name.upper().replace("-", "_")
+    assert dump(wsgi, fields=fields)[key].replace(" ", "") == ",,v"
+
+
 def test_W9_many_repeats_in_any_order(host):
     fields = [(f"X-{index % 7}", str(index)) for index in range(70)]
     environ = dump(host, fields=fields)

@@ -135,3 +135,53 @@ def app(environ, start_response):
                 if path in ("/mixed", "/kept"):
                     assert answer["X-Number"] == str(number)
                 assert answer.reason == (f"Number {number}" if path == "/status" else "OK")
+
+
+def test_a_head_is_not_taken_for_the_one_that_a_list_became(serve):
+    """The code of a str of the application's own must not run while its headers are read."""
+    server = serve("""
+GOOD, OTHER = ("Content-Type", "text/plain"), ("Vary", "a")
+
+class Name(str):
+    def __hash__(self):
+        headers[:] = [GOOD, OTHER]
+        return str.__hash__(self)
+
+headers = []
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/evil":
+        headers[:] = [GOOD, ("Set-Cookie", "session=evil"), (Name("Keep-Alive"), "1")]
+        start_response("200 OK", headers)
+    else:
+        start_response("200 OK", [GOOD, OTHER])
+    return [b"ok"]
+""")
+    with server.connect() as client:
+        for _ in range(4):
+            assert client.request(make_request(target="/evil"))["Set-Cookie"] == "session=evil"
+            answer = client.request(make_request(target="/good"))
+            assert not answer.all("Set-Cookie") and answer["Vary"] == "a"
+
+
+def test_a_secret_in_a_head_is_not_kept(serve):
+    """The pairs of a framework's own list have more than one reference, as a literal has."""
+    server = serve("""
+import sys
+
+tokens = []
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/references":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [repr([sys.getrefcount(token) for token in tokens]).encode()]
+    tokens.append("sid=%d" % (10**30 + len(tokens)))
+    kept = [("Set-Cookie", tokens[-1])]
+    start_response("200 OK", list(kept))
+    return [b"ok"]
+""", "--threads", "1")
+    with server.connect() as client:
+        for _ in range(30):
+            client.request(make_request(target="/login"))
+        counts = client.request(make_request(target="/references")).literal()
+    assert len(counts) == 30 and len(set(counts)) == 1
