@@ -137,8 +137,11 @@ struct handler_ops {
     void (*cancel)(struct handler *h, struct exchange *x);
     /* The thread is about to block: let go of what other threads need (the GIL). Cheap when there is nothing. */
     void (*leave)(struct handler *h);
-    /* Takes it, if this thread has not got it: what comes next will need it. True if it had to be taken. */
-    bool (*enter)(struct handler *h);
+    /*
+     * Takes it, if this thread has not got it: what comes next will need it. How many milliseconds that took, -1 if there
+     * was nothing to take.
+     */
+    int64_t (*enter)(struct handler *h);
     /*
      * The call for x, which the thread of `h` is in, has taken `age_ms`: logs where it is. On another thread, whose own
      * handler was entered. Runs code of the interpreter, so the call may have ended when this returns.

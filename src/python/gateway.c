@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "cserve/clock.h"
 #include "cserve/log.h"
 #include "cserve/python.h"
 
@@ -76,12 +77,16 @@ static void on_leave(struct handler *h)
     gateway_leave((struct gateway *)h);
 }
 
-static bool on_enter(struct handler *h)
+static int64_t on_enter(struct handler *h)
 {
-    bool was_away = ((struct gateway *)h)->away != NULL;
+    struct gateway *g = (struct gateway *)h;
+    int64_t began_ms;
 
-    gateway_enter((struct gateway *)h);
-    return was_away;
+    if (g->away == NULL)
+        return -1;
+    began_ms = clock_ms();
+    gateway_enter(g);
+    return clock_ms() - began_ms;
 }
 
 /* Until the application is called there is nothing to end. */

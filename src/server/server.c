@@ -270,10 +270,13 @@ static void note_seen(struct server *s, int count)
     s->round_left = s->connection_count + (int)s->acceptor_count + OTHER_SOURCES - count;
 }
 
-/* Whether to wait a moment with the GIL, since whoever lets go of it will have to wait long for it. */
+/*
+ * Whether to wait a moment with the GIL, since whoever lets go of it will have to wait long for it. Not if no handler was
+ * called: only in a handler does the interpreter give others their turn.
+ */
 static bool keeps_waiting(struct server *s)
 {
-    return s->busy && s->waited_ms < atomic_load_explicit(&s->contended_until_ms, memory_order_relaxed) &&
+    return s->busy && s->called_one && s->waited_ms < atomic_load_explicit(&s->contended_until_ms, memory_order_relaxed) &&
            threads_sleep(s);
 }
 
@@ -291,6 +294,7 @@ static int wait_for_events(struct server *s)
         count = poller_wait(&s->poller, next_deadline(s));
     }
     s->leaving = 0;
+    s->called_one = false;
     s->event_at = 0;
     s->event_count = count > 0 ? count : 0;
     s->busy = count >= BUSY_EVENTS || (s->busy && count > 0);

@@ -35,6 +35,7 @@ enum {
     POOL_TAKEOVERS = 20,   /* in a window, from which the pool is used */
     INLINE_SLOW_JOBS = 5,  /* in a window, below which it no longer is */
     SLOW_US = 10000,       /* a call, from which its connection is slow: more than a wait for the GIL, which is 5 ms */
+    SLOW_TICK_MS = 2,      /* a call, from which it would be taken over */
     CONTENDED_MS = 3,      /* a wait for the GIL, from which it is taken to be contended, */
     CONTENDED_FOR_MS = 1000, /* and for how long */
     POOLED_PIECES = 64,
@@ -222,30 +223,38 @@ static void hand_back(struct connection *c, int64_t us)
         server_wake(s);
 }
 
-/* The handler was just entered. A long wait means a thread that computes: it will be so each time. */
-static void note_contention(struct server *s)
+static bool is_contended(struct server *s)
 {
-    int64_t now_ms = clock_ms();
+    return s->now_ms < atomic_load_explicit(&s->contended_until_ms, memory_order_relaxed);
+}
 
-    if (now_ms - s->now_ms >= CONTENDED_MS)
-        s->contended_until_ms = now_ms + CONTENDED_FOR_MS;
-    s->now_ms = now_ms;
+/* The handler was entered after a wait for the GIL. A long one means a thread that computes: it will be so each time. */
+static void note_wait(struct server *s, int64_t waited_ms)
+{
+    s->now_ms = clock_ms();
+    if (waited_ms >= CONTENDED_MS)
+        s->contended_until_ms = s->now_ms + CONTENDED_FOR_MS;
 }
 
 /* On the loop's thread. True if the loop is still this thread's afterwards. */
 static bool call_inline(struct server *s, struct thread *me, struct connection *c)
 {
     uint_fast64_t inside = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
+    int64_t waited_ms = me->handler->ops->enter(me->handler); /* not being slow: another thread would wait too */
     int64_t now_ms; /* read here: once turn is odd, nothing of the loop is this thread's for sure */
 
-    if (me->handler->ops->enter(me->handler)) /* waiting for the GIL is not being slow: another thread would wait too */
-        note_contention(s);
+    if (waited_ms >= 0)
+        note_wait(s, waited_ms);
     now_ms = s->now_ms;
+    s->called_one = true;
     s->running = c;
     atomic_store(&s->turn, inside);
     act(me, c, now_ms);
-    if (atomic_compare_exchange_strong(&s->turn, &inside, inside + 1))
+    if (atomic_compare_exchange_strong(&s->turn, &inside, inside + 1)) {
+        if (is_contended(s) && clock_ms() - now_ms >= SLOW_TICK_MS)
+            s->takeovers++; /* it was spared one, but should there be many such calls, the pool is for them */
         return true;
+    }
     me->lost = true;
     hand_back(c, (clock_ms() - now_ms) * 1000);
     return false;
@@ -423,6 +432,10 @@ static enum task await_task(struct thread *me)
             s->orphaned = false;
         me->promoted = false;
         s->spare_wanted = me->jobs != NULL;
+        if (me->called) { /* to look for a request: another must do that now */
+            me->called = s->caller_woken = false;
+            call_one(s);
+        }
     }
     pthread_mutex_unlock(&s->lock);
     return task;

@@ -327,10 +327,10 @@ static void cancel(struct handler *h, struct exchange *x)
     leave_exchange(x);
 }
 
-static bool enter(struct handler *h)
+static int64_t enter(struct handler *h)
 {
     (void)h;
-    return false;
+    return -1;
 }
 
 static void do_nothing(struct handler *h)

@@ -148,10 +148,10 @@ static void stub_cancel(struct handler *h, struct exchange *x)
     atomic_fetch_add(&cancelled, 1);
 }
 
-static bool stub_enter(struct handler *h)
+static int64_t stub_enter(struct handler *h)
 {
     (void)h;
-    return false;
+    return -1;
 }
 
 static void stub_nothing(struct handler *h)
