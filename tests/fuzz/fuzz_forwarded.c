@@ -28,8 +28,8 @@ static struct str bare(struct str s)
     return s;
 }
 
-/* The last entry of *list, cut off it. */
-static struct str last_entry(struct str *list)
+/* The last entry of *list, cut off it with the comma before it; *more: there was one, and so another entry. */
+static struct str last_entry(struct str *list, bool *more)
 {
     size_t at = list->len;
     struct str entry;
@@ -37,6 +37,7 @@ static struct str last_entry(struct str *list)
     while (at > 0 && list->ptr[at - 1] != ',')
         at--;
     entry = str_trim(str_make(list->ptr + at, list->len - at));
+    *more = at > 0;
     list->len = at > 0 ? at - 1 : 0;
     return entry;
 }
@@ -49,6 +50,7 @@ static struct str plain_search(const struct http_head *head, const char *raw, co
 
     for (uint32_t i = head->field_count; i-- > 0;) {
         struct str list = http_field_value(&head->fields[i], raw);
+        bool more;
 
         if (head->fields[i].id != HTTP_FIELD_X_FORWARDED_FOR || list.len == 0)
             continue;
@@ -56,14 +58,14 @@ static struct str plain_search(const struct http_head *head, const char *raw, co
         if (list.ptr[list.len - 1] == ',')
             list.len--;
         do {
-            struct str address = bare(last_entry(&list));
+            struct str address = bare(last_entry(&list, &more));
 
             if (!cidr_is_address(address) || hops++ == HOPS_MAX)
                 return client;
             client = address;
             if (!cidr_list_has_text(trusted, client))
                 return client;
-        } while (list.len > 0);
+        } while (more);
     }
     return client;
 }
