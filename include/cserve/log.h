@@ -13,7 +13,7 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
 
 /*
- * Opens (appends to, creates with mode 0644) the file (`path` is borrowed), or stderr for NULL and "-".
+ * Opens (appends to, creates with mode 0644) the file, or stderr for NULL and "-".
  * Returns 0, or -1 with errno and the log as it was.
  */
 int log_open(const char *path);

@@ -15,17 +15,19 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cserve/buf.h"
 #include "cserve/clock.h"
+#include "cserve/mem.h"
 
 #define WRITE_WAIT_MS 100 /* for the reader of a pipe that is set to non-blocking */
 
 static _Atomic int descriptor = STDERR_FILENO;
-static const char *file; /* borrowed; NULL: stderr */
+static char *file; /* owned; NULL: stderr */
 static _Atomic int threshold = LOG_LEVEL_INFO;
 
 static const char *const level_names[] = {
@@ -45,7 +47,8 @@ int log_open(const char *path)
 
     if (fd < 0)
         return -1;
-    file = is_file ? path : NULL;
+    free(file);
+    file = is_file ? mem_strndup(path, strlen(path)) : NULL;
     int before = atomic_exchange(&descriptor, fd);
     if (before != STDERR_FILENO)
         close(before);
