@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cserve: reads the command line, then hands over to the master. What can be answered without a
- * server (help, version, a wrong option) is answered here.
+ * cserve: reads the configuration, then hands over to the master. What can be answered without a server (help,
+ * version, a wrong option, --print-config) is answered here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,10 @@
 #error "the Makefile defines CSERVE_VERSION"
 #endif
 
-static int argument_count;
-static char **arguments;
-static char *start_dir; /* NULL if it is not known */
+enum { ERROR_MAX = 2048, LABEL_MAX = 1024 };
+
+static struct options_input input;
+static const struct config *current; /* what the master runs with */
 
 static int print_and_exit(const struct config *config)
 {
@@ -27,6 +28,8 @@ static int print_and_exit(const struct config *config)
         options_help(stdout);
     else if (config->show_markdown)
         options_markdown(stdout);
+    else if (config->print_config)
+        options_print(config, stdout);
     else
         printf("cserve %s (Python %s, %s)\n", CSERVE_VERSION, python_version(), python_linkage());
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
@@ -41,62 +44,115 @@ static void reserve_stdio(void)
     }
 }
 
+/* "cserve: cserve.ini:3: chdir /nowhere: No such file or directory" */
+static int complain(const struct config *config, const char *option, const char *value)
+{
+    char label[LABEL_MAX];
+    int reason = errno;
+
+    options_label(config, option, label, sizeof(label));
+    fprintf(stderr, "cserve: %s %s: %s\n", label, value, strerror(reason));
+    return -1;
+}
+
 /* Relative paths of all other options count from --chdir, so it comes first. */
 static int prepare(const struct config *config)
 {
     int umask_bits = config->process.umask_bits;
     const char *dir = config->process.chdir;
 
-    if (dir != NULL && chdir(dir) != 0) {
-        fprintf(stderr, "cserve: --chdir %s: %s\n", dir, strerror(errno));
-        return -1;
-    }
+    if (dir != NULL && chdir(dir) != 0)
+        return complain(config, "chdir", dir);
     if (umask_bits != UMASK_INHERITED)
         umask((mode_t)umask_bits);
-    if (log_open(config->error_log) != 0) {
-        fprintf(stderr, "cserve: --error-logfile %s: %s\n", config->error_log, strerror(errno));
+    if (!config->check && log_open(config->error_log) != 0)
+        return complain(config, "error-logfile", config->error_log);
+    log_set_level(config->log_level);
+    return 0;
+}
+
+/* --- reload ------------------------------------------------------------------------------------ */
+
+/* What the master itself does otherwise from now on. 0, or -1 with the reason logged. */
+static int change_log(const struct config *config)
+{
+    char label[LABEL_MAX];
+
+    if (strcmp(config->error_log, current->error_log) != 0 && log_open(config->error_log) != 0) {
+        options_label(config, "error-logfile", label, sizeof(label));
+        log_error("%s %s: %s", label, config->error_log, strerror(errno));
         return -1;
     }
     log_set_level(config->log_level);
     return 0;
 }
 
-/* For a reload: the command line is what it was. */
+/* The command line and the environment are what they were; the file may not be. */
 static const struct process_config *reread(void)
 {
     static struct config configs[2]; /* the master still uses the latest one while the next is read */
     static unsigned count;
     struct config *config = &configs[count % 2];
-    char error[512];
+    char error[ERROR_MAX];
 
     options_release(config);
-    if (options_parse(config, argument_count, arguments, error, sizeof(error)) != 0) {
+    input.running = current;
+    if (options_parse(config, &input, error, sizeof(error)) != 0) {
         log_error("%s", error);
         return NULL;
     }
-    log_set_level(config->log_level);
-    config->process.start_dir = start_dir;
+    config->process.start_dir = input.start_dir;
+    if (change_log(config) != 0)
+        return NULL;
+    if (config->kept != NULL)
+        log_warning("SIGHUP: only a restart can change %s, which stays as it was", config->kept);
+    current = config;
     count++;
     return &config->process;
+}
+
+/* --- the start --------------------------------------------------------------------------------- */
+
+static int run(struct config *config)
+{
+    config->process.start_dir = input.start_dir;
+    if (config->print_config && (print_and_exit(config) != EXIT_OK || !config->check))
+        return EXIT_OK;
+    if (prepare(config) != 0)
+        return config->check ? EXIT_FAILED : EXIT_USAGE;
+    if (config->check)
+        return process_check(&config->process);
+    current = config;
+    return master_run(&config->process, reread);
+}
+
+/* For a configuration that is so wrong that it does not say what it is for. */
+static bool is_check(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--check") == 0 || strcmp(argv[i], "--check-config") == 0)
+            return true;
+    }
+    return false;
 }
 
 int main(int argc, char **argv)
 {
     struct config config;
-    char error[512];
-    int status = EXIT_USAGE;
+    char error[ERROR_MAX];
+    char *start_dir;
+    int status;
 
     reserve_stdio();
-    argument_count = argc;
-    arguments = argv;
-    if (options_parse(&config, argc, argv, error, sizeof(error)) != 0)
+    start_dir = getcwd(NULL, 0);
+    input = (struct options_input){argc, argv, environ, start_dir, NULL};
+    if (options_parse(&config, &input, error, sizeof(error)) != 0) {
         fprintf(stderr, "cserve: %s\n", error);
-    else if (config.show_help || config.show_version || config.show_markdown)
+        status = is_check(argc, argv) ? EXIT_FAILED : EXIT_USAGE;
+    } else if (config.show_help || config.show_version || config.show_markdown) {
         status = print_and_exit(&config);
-    else {
-        config.process.start_dir = start_dir = getcwd(NULL, 0);
-        if (prepare(&config) == 0)
-            status = master_run(&config.process, reread);
+    } else {
+        status = run(&config);
     }
     options_release(&config);
     free(start_dir);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options: one table, one row an option, from which the command line is read and the help and
- * the documentation are written.
+ * The options: one table, one row an option, from which the command line, the environment and the configuration file
+ * are read, and the help and the documentation are written.
  */
 #ifndef CSERVE_OPTIONS_H
 #define CSERVE_OPTIONS_H
@@ -10,6 +10,8 @@
 
 #include "cserve/log.h"
 #include "cserve/process.h"
+
+struct setting;
 
 /* Everything that can be configured, filled with the defaults of the table. */
 struct config {
@@ -21,19 +23,43 @@ struct config {
     bool show_help;
     bool show_version;
     bool show_markdown;        /* --help-markdown, which make docs uses */
+    bool check;
+    bool print_config;
+    const char *config_file;   /* --config, or the one that was found; NULL: none */
     const char **binds;        /* owned: --bind, or the one made of host and port */
     const char **paths;        /* owned: --pythonpath, split at ':' */
+    const char **bind_labels;  /* owned */
+    char *user_label, *group_label; /* owned */
+    struct setting *settings;  /* owned: what was given, by whom; texts above are views of it */
+    size_t setting_count;
+    char *file;                /* owned: the file that was read, as messages call it; NULL: none */
+    char *kept;                /* owned: "--bind, --user", which changed but stay; NULL: none */
+};
+
+/* Where a configuration is read from. */
+struct options_input {
+    int argc;
+    char **argv;                  /* the first is the program */
+    char *const *environment;     /* NULL at its end; or NULL: not read */
+    const char *start_dir;        /* where cserve was started: files count from here; NULL: the current directory */
+    const struct config *running; /* a master's that reads anew, or NULL: what only a start can change stays as here */
 };
 
 /*
- * Reads the command line into *config. 0; or -1 with a message in error[0..cap) that names the
- * argument, what is wrong with it, and the nearest valid option. Texts are borrowed from argv.
+ * Reads command line, environment and file into *config. 0; or -1 with a message in error[0..cap) that says what is
+ * wrong, where (the argument, the variable, FILE:LINE), and the nearest valid name. The config borrows argv, nothing
+ * else of the input. Release it in both cases.
  */
-int options_parse(struct config *config, int argc, char **argv, char *error, size_t cap);
+int options_parse(struct config *config, const struct options_input *input, char *error, size_t cap);
 void options_release(struct config *config);
+
+/* What the user called an option, and where: "--chdir", "CSERVE_CHDIR", "cserve.ini:3: chdir". For messages. */
+void options_label(const struct config *config, const char *name, char *label, size_t cap);
 
 /* The text of --help, and the option reference in Markdown for docs/options.md. */
 void options_help(FILE *out);
 void options_markdown(FILE *out);
+/* A line for each option: its name, its value, and where that came from. */
+void options_print(const struct config *config, FILE *out);
 
 #endif

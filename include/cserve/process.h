@@ -18,6 +18,7 @@ enum {
 
 struct process_config {
     const char *const *binds; /* addresses as address_parse takes them */
+    const char *const *bind_labels; /* where each was given, for messages; NULL: not by --bind */
     size_t bind_count;
     int backlog;
     int workers;              /* at most WORKERS_MAX; 0: as many as there are processors */
@@ -30,6 +31,8 @@ struct process_config {
     const char *pid_file;     /* NULL: none */
     const char *user;         /* who the application runs as, a name or number; NULL: whoever started it */
     const char *group;
+    const char *user_label;   /* where each was given: "cserve.ini:3: user"; NULL if it was not */
+    const char *group_label;
     int umask_bits;
     const char *chdir;        /* main changes to it before anything else; or NULL */
     const char *start_dir;    /* where cserve was started: a new binary starts there too */
@@ -52,6 +55,12 @@ enum {
  * `reread` reads the options again: a configuration that stays valid, or NULL with the reason logged.
  */
 int master_run(const struct process_config *config, const struct process_config *(*reread)(void));
+
+/*
+ * Whether it could serve: parses the addresses, becomes the user, loads the application, and ends it. EXIT_OK with a line on
+ * stdout, or EXIT_FAILED with the reason logged.
+ */
+int process_check(const struct process_config *config);
 
 /* What a worker gets from its master. */
 struct assignment {

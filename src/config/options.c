@@ -1,58 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The option table and what reads it: the command line's parser, the help and the reference manual.
+ * The option table, and finding rows in it: by name, or by what is nearly one.
  *
- * A row holds all that is known of an option; adding an option is adding a row. Values are checked
- * strictly: digits are digits, a range is a range, and a typing error is answered with the nearest
- * option there is. An option that is given twice has the value that was given last, unless it is
- * one that may be repeated.
+ * A row holds all that is known of an option; adding an option is adding a row. It is then a flag of the command line
+ * (--log-level), a variable of the environment (CSERVE_LOG_LEVEL), a key of the configuration file (log-level), and has
+ * its place in the help and the reference manual.
  */
 #include "cserve/options.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "cserve/buf.h"
-#include "cserve/mem.h"
-#include "cserve/str.h"
-
-enum option_kind {
-    OPTION_FLAG,     /* bool; takes no value */
-    OPTION_TEXT,     /* const char * */
-    OPTION_LIST,     /* const char **, owned, and a size_t that counts; may be repeated */
-    OPTION_PATHS,    /* as OPTION_LIST, each value split at ':' */
-    OPTION_COUNT,    /* a whole number */
-    OPTION_MODE,     /* permission bits, octal */
-    OPTION_SIZE,     /* a whole number of bytes; K, M, G or T may follow */
-    OPTION_DURATION, /* int, in milliseconds; given in seconds, decimals allowed */
-    OPTION_CHOICE,   /* an enum, by the names of its values */
-    OPTION_NETWORKS, /* struct cidr_list, owned */
-};
-
-struct option {
-    char letter;         /* -b; 0 if none */
-    const char *name;    /* without the two dashes */
-    const char *alias;   /* another spelling, or NULL */
-    const char *metavar;
-    enum option_kind kind;
-    size_t at, size;     /* the field of struct config */
-    size_t count_at;     /* OPTION_LIST, OPTION_PATHS: where the number of values is */
-    uint64_t initial;    /* default of a number, in what is stored */
-    const char *text;    /* default of a text, or of networks */
-    uint64_t min, max;
-    const char *const *choices; /* OPTION_CHOICE: the names, then NULL */
-    const char *word;    /* a number: what may be said instead, for 0; or NULL */
-    bool may_be_empty;   /* OPTION_TEXT, OPTION_NETWORKS */
-    const char *help;
-};
-
-struct option_group {
-    const char *title;
-    const struct option *options; /* the last has no name */
-};
+#include "option.h"
 
 #define FIELD(path) .at = offsetof(struct config, path), .size = sizeof(((struct config *)0)->path)
 #define COUNT_FIELD(path) .count_at = offsetof(struct config, path)
@@ -68,25 +29,33 @@ static const char *const forwarded_kinds[] = {"x-forwarded", "forwarded", NULL};
 
 static const struct option listening[] = {
     {.name = "host", .metavar = "HOST", .kind = OPTION_TEXT, FIELD(host), .text = "127.0.0.1",
+     .at_start = true,
      .help = "Address to listen on when there is no --bind; 0.0.0.0 is every IPv4 address of this machine, "
              ":: every address."},
     {.name = "port", .metavar = "PORT", .kind = OPTION_COUNT, FIELD(port), .initial = 8888, .max = 65535,
+     .at_start = true,
      .help = "Port to listen on when there is no --bind; 0 takes a free one."},
     {.letter = 'b', .name = "bind", .metavar = "ADDRESS", .kind = OPTION_LIST, FIELD(binds),
      COUNT_FIELD(process.bind_count),
+     .at_start = true,
      .help = "Address to listen on, instead of --host and --port: HOST:PORT, [::1]:PORT or unix:/path. "
              "May be repeated."},
     {.name = "backlog", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.backlog), .initial = 2048,
      .min = 1, .max = 65535,
+     .at_start = true,
      .help = "Connections that the system keeps waiting for each address, up to net.core.somaxconn."},
     {0},
 };
 
 static const struct option application[] = {
+    {.name = "app", .alias = "wsgi-app", .metavar = "MODULE[:APP]", .kind = OPTION_TEXT, FIELD(process.python.app),
+     .help = "The application, as it may also be given without a name: a dotted module (mysite.wsgi) or a file "
+             "(apps/hello.py), and what that calls the application."},
     {.name = "venv", .metavar = "DIR", .kind = OPTION_TEXT, FIELD(process.python.venv),
      .help = "Virtual environment of the application. Without it: VIRTUAL_ENV, else a pyvenv.cfg beside or "
              "above the cserve executable, else none."},
     {.name = "chdir", .metavar = "DIR", .kind = OPTION_TEXT, FIELD(process.chdir),
+     .at_start = true,
      .help = "Change to this directory first: all other paths, and the application, count from there."},
     {.name = "pythonpath", .metavar = "DIRS", .kind = OPTION_PATHS, FIELD(paths),
      COUNT_FIELD(process.python.path_count),
@@ -98,7 +67,7 @@ static const struct option application[] = {
 static const struct option logging[] = {
     {.name = "access-logfile", .metavar = "FILE", .kind = OPTION_TEXT, SERVER(access_log),
      .help = "Append a line for each request to this file; - is stdout. Without it there is no access log."},
-    {.name = "error-logfile", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(error_log), .text = "-",
+    {.name = "error-logfile", .alias = "log-file", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(error_log), .text = "-",
      .help = "Append messages, tracebacks and what the application writes to wsgi.errors to this file; - is "
              "stderr."},
     {.name = "log-level", .metavar = "LEVEL", .kind = OPTION_CHOICE, FIELD(log_level), .choices = levels,
@@ -110,7 +79,7 @@ static const struct option logging[] = {
 };
 
 static const struct option timeouts[] = {
-    {.name = "timeout", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(timeout_ms), .initial = 30000,
+    {.letter = 't', .name = "timeout", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(timeout_ms), .initial = 30000,
      .max = DAY_MS,
      .help = "Time that the application has for one request. Then the error log says where it is, the client gets 504, "
              "and cserve.RequestTimeout is raised in it. 0 lets it take as long as it likes."},
@@ -150,6 +119,7 @@ static const struct option concurrency[] = {
 
 static const struct option processes[] = {
     {.name = "preload", .kind = OPTION_FLAG, FIELD(process.preload),
+     .at_start = true,
      .help = "Load the application once and fork the workers from there: they start at once and share "
              "memory."},
     {.name = "max-requests", .metavar = "COUNT", .kind = OPTION_COUNT, FIELD(process.max_requests),
@@ -163,15 +133,19 @@ static const struct option processes[] = {
      FIELD(process.max_lifetime_ms), .max = 14 * DAY_MS, .help = "Age at which a worker is replaced; 0: never."},
     {.name = "max-worker-memory", .metavar = "MEGABYTES", .kind = OPTION_COUNT, FIELD(process.max_memory_mb),
      .max = 1024 * 1024, .help = "Resident memory from which on a worker is replaced; 0: never."},
-    {.name = "pid", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(process.pid_file),
+    {.letter = 'p', .name = "pid", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(process.pid_file),
+     .at_start = true,
      .help = "Write the master's pid to this file, and remove that at the end."},
     {.letter = 'u', .name = "user", .metavar = "USER", .kind = OPTION_TEXT, FIELD(process.user),
+     .at_start = true,
      .help = "Run the application as this user, a name or a number; only root can. The master stays root, so "
              "that it can open ports and log files."},
     {.letter = 'g', .name = "group", .metavar = "GROUP", .kind = OPTION_TEXT, FIELD(process.group),
+     .at_start = true,
      .help = "Run the application as this group. Without it: the group of --user."},
     {.letter = 'm', .name = "umask", .metavar = "MODE", .kind = OPTION_MODE, FIELD(process.umask_bits),
      .initial = UMASK_INHERITED, .max = 0777,
+     .at_start = true,
      .help = "Permissions that files created here do not get, octal. Without it: those of the shell."},
     {0},
 };
@@ -215,156 +189,126 @@ static const struct option proxies[] = {
     {0},
 };
 
+static const struct option configuration[] = {
+    {.letter = 'c', .name = "config", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(config_file), .not_in_file = true,
+     .help = "Read options from the section [cserve] of this file, whose name counts from where cserve was started. "
+             "Without it: setup.cfg of the current directory (--chdir), if that has such a section."},
+    {.name = "print-config", .kind = OPTION_FLAG, FIELD(print_config), .is_order = true,
+     .help = "Print every option's value and where it came from, and exit."},
+    {.name = "check", .alias = "check-config", .kind = OPTION_FLAG, FIELD(check), .is_order = true,
+     .help = "Load the configuration and the application, serve nothing, and exit with status 0, or 1 if one of them is "
+             "not in order."},
+    {0},
+};
+
 static const struct option other[] = {
     {.name = "server-header", .metavar = "TEXT", .kind = OPTION_TEXT, SERVER(server_name), .text = "cserve",
      .may_be_empty = true,
      .help = "Value of the Server field of responses; with an empty one there is no such field."},
-    {.name = "version", .kind = OPTION_FLAG, FIELD(show_version),
+    {.name = "version", .kind = OPTION_FLAG, FIELD(show_version), .is_question = true,
      .help = "Print the version, the Python it runs and how that is linked, and exit."},
-    {.letter = 'h', .name = "help", .kind = OPTION_FLAG, FIELD(show_help),
+    {.letter = 'h', .name = "help", .kind = OPTION_FLAG, FIELD(show_help), .is_question = true,
      .help = "Print this help and exit."},
     {0},
 };
 
 /* Options that --help does not show: for the project's own use. */
 static const struct option hidden[] = {
-    {.name = "help-markdown", .kind = OPTION_FLAG, FIELD(show_markdown)},
+    {.name = "help-markdown", .kind = OPTION_FLAG, FIELD(show_markdown), .is_question = true},
     {0},
 };
 
-static const struct option_group groups[] = {
-    {"Listening", listening}, {"Application", application}, {"Concurrency", concurrency},
+const struct option_group option_groups[] = {
+    {"Listening", listening}, {"Application", application}, {"Configuration", configuration},
+    {"Concurrency", concurrency},
     {"Processes", processes},
     {"Logging", logging},     {"Timeouts", timeouts},
-    {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},
+    {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},      {NULL, NULL},
 };
 
-#define GROUP_COUNT (sizeof(groups) / sizeof(groups[0]))
+/* --- finding rows ------------------------------------------------------------------------------ */
 
-/* What each kind of number asks of its text, for messages. */
-static const char *const number_words[] = {
-    [OPTION_COUNT] = "a whole number",
-    [OPTION_MODE] = "an octal number",
-    [OPTION_SIZE] = "a number of bytes (K, M, G or T may follow)",
-    [OPTION_DURATION] = "a number of seconds (such as 30 or 0.5)",
-};
-
-static bool is_number(enum option_kind kind)
+static const struct option *option_in_group(size_t index, size_t *group)
 {
-    return kind == OPTION_COUNT || kind == OPTION_MODE || kind == OPTION_SIZE || kind == OPTION_DURATION;
+    for (*group = 0; option_groups[*group].options != NULL; *group += 1) {
+        for (const struct option *o = option_groups[*group].options; o->name != NULL; o++) {
+            if (index-- == 0)
+                return o;
+        }
+    }
+    return NULL;
 }
 
-/* Walks over all rows: the one behind `o`, or the first; NULL behind the last. */
-static const struct option *next_option(const struct option *o, size_t *group)
+const struct option *option_at(size_t index)
 {
-    if (o == NULL) {
-        *group = 0;
-        return groups[0].options;
-    }
-    if (o[1].name != NULL)
-        return o + 1;
-    *group += 1;
-    return *group < GROUP_COUNT ? groups[*group].options : NULL;
+    size_t group;
+
+    return option_in_group(index, &group);
 }
 
-/* --- numbers, read and written ----------------------------------------------------------------- */
-
-static int parse_size(struct str text, uint64_t *value)
+static bool is_name(const char *known, struct str name, bool loosely)
 {
-    static const char suffixes[] = "KkMmGgTt";
-    unsigned shift = 0;
-
-    if (text.len > 0) {
-        char last = text.ptr[text.len - 1];
-        const char *found = last != '\0' ? strchr(suffixes, last) : NULL;
-        shift = found == NULL ? 0 : 10 * ((unsigned)(found - suffixes) / 2 + 1);
-        text.len -= found != NULL;
+    if (known == NULL || strlen(known) != name.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        bool same = known[i] == name.ptr[i];
+        bool dashes = (known[i] == '-' || known[i] == '_') && (name.ptr[i] == '-' || name.ptr[i] == '_');
+        if (!same && !(loosely && dashes))
+            return false;
     }
-    if (str_to_u64(text, UINT64_MAX >> shift, value) != 0)
-        return -1;
-    *value <<= shift;
-    return 0;
+    return true;
 }
 
-/* "30", "0.5", ".25": seconds to milliseconds; digits beyond the third decimal must be zeros. */
-static int parse_seconds(struct str text, uint64_t *ms)
+const struct option *option_find(struct str name, bool loosely)
 {
-    const char *dot = memchr(text.ptr, '.', text.len);
-    struct str whole = dot == NULL ? text : str_make(text.ptr, (size_t)(dot - text.ptr));
-    struct str part = dot == NULL ? STR("0") : str_make(dot + 1, text.len - whole.len - 1);
-    uint64_t seconds = 0, fraction = 0;
+    const struct option *o;
 
-    while (part.len > 3 && part.ptr[part.len - 1] == '0')
-        part.len--;
-    if (part.len == 0 || part.len > 3 || str_to_u64(part, 999, &fraction) != 0)
-        return -1;
-    if ((whole.len > 0 || dot == NULL) && str_to_u64(whole, UINT64_MAX / 2000, &seconds) != 0)
-        return -1;
-    for (size_t digits = part.len; digits < 3; digits++)
-        fraction *= 10;
-    *ms = seconds * 1000 + fraction;
-    return 0;
+    for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
+        if (is_name(o->name, name, loosely) || is_name(o->alias, name, loosely))
+            return o;
+    }
+    return NULL;
 }
 
-static int parse_octal(struct str text, uint64_t *value)
+bool option_may_be_in(const struct option *o, enum source source)
 {
-    *value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '7' || i == 8)
-            return -1;
-        *value = *value * 8 + (uint64_t)(text.ptr[i] - '0');
-    }
-    return text.len > 0 ? 0 : -1;
+    if (o->is_order || o->is_question)
+        return source == SOURCE_COMMAND_LINE;
+    return !o->not_in_file || source != SOURCE_FILE;
 }
 
-static int parse_number(enum option_kind kind, struct str text, uint64_t *value)
+bool option_is_list(const struct option *o)
 {
-    if (kind == OPTION_MODE)
-        return parse_octal(text, value);
-    if (kind == OPTION_SIZE)
-        return parse_size(text, value);
-    if (kind == OPTION_DURATION)
-        return parse_seconds(text, value);
-    return str_to_u64(text, UINT64_MAX, value);
+    return o->kind == OPTION_LIST || o->kind == OPTION_PATHS;
 }
 
-/* As the user would give it: "30", "0.5", "64K". */
-static void format_number(char *text, size_t cap, enum option_kind kind, uint64_t value)
+bool option_is_number(const struct option *o)
 {
-    unsigned power = 0;
+    return o->kind == OPTION_COUNT || o->kind == OPTION_MODE || o->kind == OPTION_SIZE ||
+           o->kind == OPTION_DURATION;
+}
 
-    if (kind == OPTION_DURATION) {
-        unsigned long long seconds = value / 1000;
-        int len = snprintf(text, cap, "%llu.%03u", seconds, (unsigned)(value % 1000));
-        while (text[len - 1] == '0')
-            text[--len] = '\0';
-        if (text[len - 1] == '.')
-            text[len - 1] = '\0';
-        return;
+void option_variable(char *text, size_t cap, const char *name)
+{
+    size_t len = (size_t)snprintf(text, cap, "CSERVE_%s", name);
+
+    for (size_t i = 0; i < len && i + 1 < cap; i++) {
+        if (text[i] == '-')
+            text[i] = '_';
+        else if (text[i] >= 'a' && text[i] <= 'z')
+            text[i] = (char)(text[i] - 'a' + 'A');
     }
-    if (kind == OPTION_MODE) {
-        snprintf(text, cap, "%llo", (unsigned long long)value);
-        return;
-    }
-    while (kind == OPTION_SIZE && power < 4 && value > 0 && value % KIB == 0) {
-        value /= KIB;
-        power++;
-    }
-    snprintf(text, cap, "%llu%.*s", (unsigned long long)value, power > 0, &"-KMGT"[power]);
 }
 
 /* --- the nearest option to a mistyped one ------------------------------------------------------ */
 
-#define NAME_MAX_LEN 64
-
-/* Levenshtein distance; what is longer than NAME_MAX_LEN is far from everything. */
-static size_t edit_distance(const char *a, const char *b)
+size_t option_distance(const char *a, const char *b)
 {
-    size_t row[NAME_MAX_LEN + 1];
+    size_t row[OPTION_NAME_MAX + 1];
     size_t a_len = strlen(a), b_len = strlen(b);
 
-    if (a_len > NAME_MAX_LEN || b_len > NAME_MAX_LEN)
-        return NAME_MAX_LEN;
+    if (a_len > OPTION_NAME_MAX || b_len > OPTION_NAME_MAX)
+        return OPTION_NAME_MAX;
     for (size_t j = 0; j <= b_len; j++)
         row[j] = j;
     for (size_t i = 1; i <= a_len; i++) {
@@ -380,459 +324,72 @@ static size_t edit_distance(const char *a, const char *b)
     return row[b_len];
 }
 
-/* The option that was probably meant: one that the name begins, else one a few changes away; or NULL. */
-static const char *nearest_option(const char *name)
-{
-    const char *nearest = NULL;
-    size_t group, len = strlen(name), best = len / 3 + 2;
-
-    for (const struct option *o = next_option(NULL, &group); o != NULL; o = next_option(o, &group)) {
-        size_t distance = edit_distance(name, o->name);
-        if (groups[group].title == NULL)
-            continue;
-        if (len >= 3 && strncmp(name, o->name, len) == 0)
-            distance = 1;
-        if (distance < best) {
-            best = distance;
-            nearest = o->name;
-        }
-    }
-    return nearest;
-}
-
-/* --- the command line -------------------------------------------------------------------------- */
-
-struct parser {
-    struct config *config;
-    int argc;
-    char **argv;
-    int at; /* the next argument */
-    char *error;
-    size_t cap;
-};
-
-#define FAIL(parser, ...) (snprintf((parser)->error, (parser)->cap, __VA_ARGS__), -1)
-
-static void *field_of(struct config *config, const struct option *o)
-{
-    return (char *)config + o->at;
-}
-
-static void store_number(struct config *config, const struct option *o, uint64_t value)
-{
-    uint32_t narrow = (uint32_t)value; /* no field is signed and holds a negative number */
-
-    if (o->size == sizeof(narrow))
-        memcpy(field_of(config, o), &narrow, sizeof(narrow));
-    else
-        memcpy(field_of(config, o), &value, sizeof(value));
-}
-
-static void append(const char ***values, size_t *count, const char *value, size_t len)
-{
-    *values = mem_realloc(*values, (*count + 1) * sizeof(**values));
-    (*values)[(*count)++] = mem_strndup(value, len);
-}
-
-static void append_value(struct config *config, const struct option *o, const char *value, size_t len)
-{
-    append(field_of(config, o), (size_t *)((char *)config + o->count_at), value, len);
-}
-
-static void append_paths(struct config *config, const struct option *o, const char *value)
-{
-    while (*value != '\0') {
-        size_t len = strcspn(value, ":");
-        if (len > 0)
-            append_value(config, o, value, len);
-        value += len + (value[len] == ':');
-    }
-}
-
-static int take_number(struct parser *p, const struct option *o, const char *value)
-{
-    char min[24], max[24];
-    uint64_t number;
-    int parsed = parse_number(o->kind, str_make(value, strlen(value)), &number);
-
-    if (o->word != NULL && strcmp(value, o->word) == 0) {
-        store_number(p->config, o, 0);
-        return 0;
-    }
-    if (parsed == 0 && number >= o->min && number <= o->max) {
-        store_number(p->config, o, number);
-        return 0;
-    }
-    format_number(min, sizeof(min), o->kind, o->min);
-    format_number(max, sizeof(max), o->kind, o->max);
-    return FAIL(p, "--%s must be %s%s%s from %s to %s, not \"%s\"", o->name, o->word != NULL ? o->word : "",
-                o->word != NULL ? " or " : "", number_words[o->kind], min, max, value);
-}
-
-/* "debug, info, warning, error or critical" */
-static void describe_choices(char *text, size_t cap, const char *const *choices)
+/* "log_level" as "loglevel": what people forget in a name, or have otherwise from elsewhere. */
+static void squash(char *out, const char *name)
 {
     size_t len = 0;
 
-    for (size_t i = 0; choices[i] != NULL && len < cap; i++) {
-        const char *separator = i == 0 ? "" : choices[i + 1] == NULL ? " or " : ", ";
-        len += (size_t)snprintf(text + len, cap - len, "%s%s", separator, choices[i]);
+    for (; *name != '\0' && len < OPTION_NAME_MAX; name++) {
+        if (*name != '-' && *name != '_')
+            out[len++] = *name;
     }
+    out[len] = '\0';
 }
 
-static int take_choice(struct parser *p, const struct option *o, const char *value)
+/* How far a name is from what was typed: less if one begins with the other. */
+static size_t distance_to(const char *typed, const char *name)
 {
-    size_t nearest = 0;
-    char all[128];
+    char a[OPTION_NAME_MAX + 1], b[OPTION_NAME_MAX + 1];
+    size_t distance = option_distance(typed, name);
 
-    for (size_t i = 0; o->choices[i] != NULL; i++) {
-        if (strcmp(value, o->choices[i]) == 0) {
-            store_number(p->config, o, i);
-            return 0;
-        }
-        if (edit_distance(value, o->choices[i]) < edit_distance(value, o->choices[nearest]))
-            nearest = i;
-    }
-    describe_choices(all, sizeof(all), o->choices);
-    return FAIL(p, "--%s must be %s, not \"%s\"; did you mean %s?", o->name, all, value, o->choices[nearest]);
+    squash(a, typed);
+    squash(b, name);
+    size_t a_len = strlen(a), b_len = strlen(b);
+    if (distance > 1 && a_len >= 3 && strncmp(a, b, a_len) == 0)
+        return 1;
+    if (distance > 3 && b_len >= 3 && strncmp(a, b, b_len) == 0)
+        return 3;
+    return distance;
 }
 
-static int take_networks(struct parser *p, const struct option *o, const char *value)
+struct search {
+    const char *typed;
+    size_t best;
+    const char *name;   /* NULL: none is near */
+    const char *prefix; /* "no-", or "" */
+};
+
+static void consider(struct search *search, const char *prefix, const char *name)
 {
-    struct cidr_list *list = field_of(p->config, o);
-    char reason[256];
+    char whole[OPTION_NAME_MAX + 1];
 
-    cidr_list_release(list);
-    if (cidr_list_parse(list, value, reason, sizeof(reason)) != 0)
-        return FAIL(p, "--%s: %s", o->name, reason);
-    return 0;
-}
-
-static bool has_control(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return true;
-    }
-    return false;
-}
-
-static int take_value(struct parser *p, const struct option *o, const char *value)
-{
-    if (is_number(o->kind))
-        return take_number(p, o, value);
-    if (o->kind == OPTION_CHOICE)
-        return take_choice(p, o, value);
-    if (*value == '\0' && !o->may_be_empty)
-        return FAIL(p, "--%s needs a value, not an empty one", o->name);
-    if (has_control(value)) /* in --server-header it would end the field */
-        return FAIL(p, "--%s must not hold control characters, such as a line end", o->name);
-    if (o->kind == OPTION_NETWORKS)
-        return take_networks(p, o, value);
-    if (o->kind == OPTION_LIST)
-        append_value(p->config, o, value, strlen(value));
-    else if (o->kind == OPTION_PATHS)
-        append_paths(p->config, o, value);
-    else
-        memcpy(field_of(p->config, o), &value, sizeof(value));
-    return 0;
-}
-
-/* `value`: what stands behind the '=' (or the letter), or NULL: then it is the next argument. */
-static int take_option(struct parser *p, const struct option *o, const char *value)
-{
-    if (o->kind == OPTION_FLAG) {
-        if (value != NULL)
-            return FAIL(p, "--%s takes no value, so \"=%s\" is too much", o->name, value);
-        memcpy(field_of(p->config, o), &(bool){true}, sizeof(bool));
-        return 0;
-    }
-    if (value == NULL) {
-        /* "--venv --port 80" is a forgotten value; who means it can write --venv=--port. */
-        bool missing = p->at >= p->argc || (strncmp(p->argv[p->at], "--", 2) == 0);
-        if (missing)
-            return FAIL(p, "--%s needs a value: --%s %s", o->name, o->name, o->metavar);
-        value = p->argv[p->at++];
-    }
-    return take_value(p, o, value);
-}
-
-static bool has_name(const struct option *o, const char *name, size_t len)
-{
-    return (strlen(o->name) == len && memcmp(o->name, name, len) == 0) ||
-           (o->alias != NULL && strlen(o->alias) == len && memcmp(o->alias, name, len) == 0);
-}
-
-/* An argument that begins with "--"; `name` is what follows. */
-static int take_long(struct parser *p, const char *name)
-{
-    char typed[NAME_MAX_LEN + 1];
-    size_t group, len = strcspn(name, "=");
-    const char *value = name[len] == '=' ? name + len + 1 : NULL;
-
-    for (const struct option *o = next_option(NULL, &group); o != NULL; o = next_option(o, &group)) {
-        if (has_name(o, name, len))
-            return take_option(p, o, value);
-    }
-    snprintf(typed, sizeof(typed), "%.*s", (int)(len < NAME_MAX_LEN ? len : NAME_MAX_LEN), name);
-    const char *nearest = nearest_option(typed);
-    if (nearest == NULL)
-        return FAIL(p, "there is no option --%s; --help lists them all", typed);
-    return FAIL(p, "there is no option --%s; did you mean --%s?", typed, nearest);
-}
-
-/* An argument that begins with one dash: a letter, and its value maybe in the same argument. */
-static int take_short(struct parser *p, const char *argument)
-{
-    size_t group;
-    const char *value = argument[2] != '\0' ? argument + 2 : NULL;
-
-    for (const struct option *o = next_option(NULL, &group); o != NULL; o = next_option(o, &group)) {
-        if (o->letter == argument[1] && (o->kind != OPTION_FLAG || value == NULL))
-            return take_option(p, o, value);
-    }
-    const char *nearest = nearest_option(argument + 1);
-    if (nearest == NULL)
-        return FAIL(p, "there is no option %s; --help lists them all", argument);
-    return FAIL(p, "there is no option %s; did you mean --%s?", argument, nearest);
-}
-
-static int take_application(struct parser *p, const char *argument)
-{
-    const char **app = &p->config->process.python.app;
-
-    if (*app != NULL)
-        return FAIL(p, "one application is enough: \"%s\" stands behind \"%s\"", argument, *app);
-    if (*argument == '\0')
-        return FAIL(p, "the application's name is empty");
-    *app = argument;
-    return 0;
-}
-
-static int take_arguments(struct parser *p)
-{
-    bool options_ended = false;
-
-    while (p->at < p->argc) {
-        const char *argument = p->argv[p->at++];
-        int taken = 0;
-        if (!options_ended && strcmp(argument, "--") == 0)
-            options_ended = true;
-        else if (!options_ended && strncmp(argument, "--", 2) == 0)
-            taken = take_long(p, argument + 2);
-        else if (!options_ended && argument[0] == '-' && argument[1] != '\0')
-            taken = take_short(p, argument);
-        else
-            taken = take_application(p, argument);
-        if (taken != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static void set_defaults(struct config *config)
-{
-    size_t group;
-
-    *config = (struct config){0};
-    for (const struct option *o = next_option(NULL, &group); o != NULL; o = next_option(o, &group)) {
-        if (is_number(o->kind) || o->kind == OPTION_CHOICE)
-            store_number(config, o, o->initial);
-        else if (o->kind == OPTION_TEXT)
-            memcpy(field_of(config, o), &o->text, sizeof(o->text));
-        else if (o->kind == OPTION_NETWORKS)
-            cidr_list_parse(field_of(config, o), o->text, NULL, 0); /* a default is valid */
-    }
-}
-
-/* Without --bind, --host and --port make one; an IPv6 address gets its brackets. */
-static void bind_default(struct config *config)
-{
-    struct buf bind;
-    const char *host = config->host;
-    bool bare_ip6 = strchr(host, ':') != NULL && host[0] != '[';
-
-    buf_init(&bind);
-    buf_printf(&bind, bare_ip6 ? "[%s]:%d" : "%s:%d", host, config->port);
-    append(&config->binds, &config->process.bind_count, bind.data, bind.len);
-    buf_release(&bind);
-}
-
-int options_parse(struct config *config, int argc, char **argv, char *error, size_t cap)
-{
-    struct parser p = {.config = config, .argc = argc, .argv = argv, .at = 1, .error = error, .cap = cap};
-
-    set_defaults(config);
-    if (take_arguments(&p) != 0)
-        return -1;
-    if (config->show_help || config->show_version || config->show_markdown)
-        return 0;
-    if (config->process.python.app == NULL)
-        return FAIL(&p, "no application given: cserve MODULE:APP, for example cserve apps/hello.py");
-    if (config->process.bind_count == 0)
-        bind_default(config);
-    config->process.binds = config->binds;
-    config->process.python.paths = config->paths;
-    config->process.python.multithread = config->process.server.threads > 1;
-    config->process.python.argc = argc;
-    config->process.python.argv = argv;
-    return 0;
-}
-
-static void release_list(const char **values, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free((void *)values[i]);
-    free(values);
-}
-
-void options_release(struct config *config)
-{
-    release_list(config->binds, config->process.bind_count);
-    release_list(config->paths, config->process.python.path_count);
-    cidr_list_release(&config->process.server.forwarded_allow);
-    cidr_list_release(&config->process.server.proxy_allow);
-    *config = (struct config){0};
-}
-
-/* --- help and reference ------------------------------------------------------------------------ */
-
-#define HELP_WIDTH 80
-#define HELP_INDENT 28
-
-/* "-b, --bind ADDRESS" */
-static void describe_flags(struct buf *out, const struct option *o)
-{
-    if (o->letter != 0)
-        buf_printf(out, "-%c, ", o->letter);
-    buf_printf(out, "--%s", o->name);
-    if (o->metavar != NULL)
-        buf_printf(out, " %s", o->metavar);
-}
-
-/* "8888"; nothing for an option without default. */
-static void describe_default(struct buf *out, const struct option *o)
-{
-    char text[24] = "";
-
-    if (is_number(o->kind) && o->initial <= o->max)
-        format_number(text, sizeof(text), o->kind, o->initial);
-    else if (is_number(o->kind))
-        text[0] = '\0';
-    else if (o->kind == OPTION_CHOICE)
-        snprintf(text, sizeof(text), "%s", o->choices[o->initial]);
-    else if (o->text != NULL)
-        snprintf(text, sizeof(text), "%s", o->text);
-    buf_append(out, text, strlen(text));
-}
-
-/* "0 to 65535"; nothing for what is not a number. */
-static void describe_range(struct buf *out, const struct option *o)
-{
-    char min[24], max[24];
-
-    if (!is_number(o->kind))
+    if (name == NULL)
         return;
-    format_number(min, sizeof(min), o->kind, o->min);
-    format_number(max, sizeof(max), o->kind, o->max);
-    buf_printf(out, "%s to %s%s%s", min, max, o->word != NULL ? ", " : "", o->word != NULL ? o->word : "");
-}
-
-/* Prints words from column `column` on, each further line indented. */
-static void print_wrapped(FILE *out, struct str words, int column)
-{
-    while (words.len > 0) {
-        const char *space = memchr(words.ptr, ' ', words.len);
-        int len = (int)(space == NULL ? words.len : (size_t)(space - words.ptr));
-        if (column + 1 + len > HELP_WIDTH) {
-            fprintf(out, "\n%*s", HELP_INDENT, "");
-            column = HELP_INDENT;
-        }
-        column += fprintf(out, column == HELP_INDENT ? "%.*s" : " %.*s", len, words.ptr);
-        size_t used = (size_t)len + (space != NULL);
-        words = str_make(words.ptr + used, words.len - used);
+    snprintf(whole, sizeof(whole), "%s%s", prefix, name);
+    size_t distance = distance_to(search->typed, whole);
+    if (distance < search->best) {
+        search->best = distance;
+        search->name = name;
+        search->prefix = prefix;
     }
-    fputc('\n', out);
 }
 
-static void print_option(FILE *out, const struct option *o)
+bool option_nearest(char *nearest, size_t cap, const char *name, enum source source)
 {
-    struct buf flags, text;
+    struct search search = {.typed = name, .best = strlen(name) / 3 + 2};
+    const struct option *o;
+    size_t group;
 
-    buf_init(&flags);
-    buf_init(&text);
-    describe_flags(&flags, o);
-    fprintf(out, "  %.*s", (int)flags.len, flags.data);
-    if ((int)flags.len + 4 > HELP_INDENT)
-        fprintf(out, "\n%*s", HELP_INDENT, "");
-    else
-        fprintf(out, "%*s", HELP_INDENT - 2 - (int)flags.len, "");
-    buf_printf(&text, "%s", o->help);
-    size_t sentence_end = text.len;
-    buf_printf(&text, " (default ");
-    size_t before = text.len;
-    describe_default(&text, o);
-    if (text.len == before)
-        text.len = sentence_end;
-    else
-        buf_append(&text, ")", 1);
-    print_wrapped(out, str_make(text.data, text.len), HELP_INDENT);
-    buf_release(&flags);
-    buf_release(&text);
-}
-
-void options_help(FILE *out)
-{
-    fputs("Usage: cserve [options] MODULE[:APP]\n\n"
-          "Serves a WSGI application over HTTP.\n\n"
-          "  MODULE                    A dotted module (mysite.wsgi) or a file\n"
-          "                            (apps/hello.py).\n"
-          "  APP                       What it calls the application (app, site.app), or a\n"
-          "                            call that makes it: \"create_app('prod')\". If not\n"
-          "                            given: application, else app.\n\n"
-          "Seconds may have decimals; K, M, G and T multiply bytes by powers of 1024.\n",
-          out);
-    for (size_t i = 0; i < GROUP_COUNT && groups[i].title != NULL; i++) {
-        fprintf(out, "\n%s:\n", groups[i].title);
-        for (const struct option *o = groups[i].options; o->name != NULL; o++)
-            print_option(out, o);
+    for (size_t i = 0; (o = option_in_group(i, &group)) != NULL; i++) {
+        if (option_groups[group].title == NULL || !option_may_be_in(o, source))
+            continue;
+        consider(&search, "", o->name);
+        consider(&search, "", o->alias);
+        if (source == SOURCE_COMMAND_LINE && option_may_be_in(o, SOURCE_ENVIRONMENT) && o->kind == OPTION_FLAG)
+            consider(&search, "no-", o->name);
     }
-    fputs("\nSignals: INT and TERM stop after the requests in flight; a second one, or QUIT,\n"
-          "stops at once. HUP reloads, USR1 opens the logs anew, USR2 starts a new binary\n"
-          "beside this one, TTIN and TTOU add and remove a worker, WINCH stops workers.\n"
-          "Exit status: 0 all finished, 1 failed, 2 usage, 3 the application\n"
-          "does not load.\n",
-          out);
-}
-
-static void print_markdown_row(FILE *out, const struct option *o)
-{
-    struct buf row;
-
-    buf_init(&row);
-    buf_printf(&row, "| `");
-    describe_flags(&row, o);
-    buf_printf(&row, "` | ");
-    describe_default(&row, o);
-    buf_printf(&row, " | ");
-    describe_range(&row, o);
-    buf_printf(&row, " | %s |\n", o->help);
-    fwrite(row.data, 1, row.len, out);
-    buf_release(&row);
-}
-
-void options_markdown(FILE *out)
-{
-    fputs("# Options of cserve\n\n"
-          "    cserve [options] MODULE[:APP]\n\n"
-          "Made from the option table in `src/config/options.c` by `make docs`. Options may stand before\n"
-          "or behind the application, as `--port 80` or `--port=80`; `--` ends them. Durations are in\n"
-          "seconds, decimals allowed; sizes are in bytes, and K, M, G and T multiply by powers of 1024.\n",
-          out);
-    for (size_t i = 0; i < GROUP_COUNT && groups[i].title != NULL; i++) {
-        fprintf(out, "\n## %s\n\n| Option | Default | Range | What it does |\n| --- | --- | --- | --- |\n",
-                groups[i].title);
-        for (const struct option *o = groups[i].options; o->name != NULL; o++)
-            print_markdown_row(out, o);
-    }
+    if (search.name == NULL)
+        return false;
+    snprintf(nearest, cap, "%s%s", search.prefix, search.name);
+    return true;
 }

@@ -31,13 +31,13 @@ static long number_of(const char *text)
     return *end == '\0' && value >= 0 && value < (long)UINT32_MAX ? value : -1;
 }
 
-static int find_user(const char *text, struct identity *who)
+static int find_user(const char *text, const char *label, struct identity *who)
 {
     long number = number_of(text);
     const struct passwd *entry = number >= 0 ? getpwuid((uid_t)number) : getpwnam(text);
 
     if (entry == NULL && number < 0) {
-        log_critical("--user: there is no user %s", text);
+        log_critical("%s: there is no user %s", label, text);
         return -1;
     }
     who->user = entry != NULL ? entry->pw_uid : (uid_t)number;
@@ -48,13 +48,13 @@ static int find_user(const char *text, struct identity *who)
     return 0;
 }
 
-static int find_group(const char *text, struct identity *who)
+static int find_group(const char *text, const char *label, struct identity *who)
 {
     long number = number_of(text);
     const struct group *entry = number >= 0 ? NULL : getgrnam(text);
 
     if (entry == NULL && number < 0) {
-        log_critical("--group: there is no group %s", text);
+        log_critical("%s: there is no group %s", label, text);
         return -1;
     }
     who->group = entry != NULL ? entry->gr_gid : (gid_t)number;
@@ -64,9 +64,9 @@ static int find_group(const char *text, struct identity *who)
 static int find_identity(const struct process_config *config, struct identity *who)
 {
     *who = (struct identity){.user = geteuid(), .group = getegid()};
-    if (config->user != NULL && find_user(config->user, who) != 0)
+    if (config->user != NULL && find_user(config->user, config->user_label, who) != 0)
         return -1;
-    return config->group != NULL ? find_group(config->group, who) : 0;
+    return config->group != NULL ? find_group(config->group, config->group_label, who) : 0;
 }
 
 static bool is_asked_for(const struct process_config *config, const struct identity *who)

@@ -114,12 +114,16 @@ static inline int64_t earlier(int64_t a, int64_t b)
 /* master.c */
 /* The end: with this status, unless an earlier one was bad. */
 void master_fail(struct master *m, int status);
+/* From now on so many workers; 0: as many as there are processors. */
+void master_resize(struct master *m, int workers);
 
 /* sockets.c */
 /* Opens or inherits the sockets of the first slots. 0, or -1 with the reason logged. */
 int sockets_open(struct master *m);
 /* A slot more. 0, or -1 with the reason logged. */
 int sockets_add(struct master *m);
+/* Logs what is wrong with address i, and where it was given. */
+void sockets_complain(const struct process_config *config, size_t i, const char *error);
 /* New connections go to the slots that have a worker, or will have one soon. */
 void sockets_steer(struct master *m);
 /* Closes the sockets of the last slot. */

@@ -30,6 +30,14 @@ static struct slot *new_slot(struct master *m)
     return slot;
 }
 
+void sockets_complain(const struct process_config *config, size_t i, const char *error)
+{
+    if (config->bind_labels != NULL)
+        log_critical("%s: %s", config->bind_labels[i], error);
+    else
+        log_critical("%s", error);
+}
+
 static int bind_first(struct master *m)
 {
     const struct process_config *config = m->config;
@@ -40,7 +48,7 @@ static int bind_first(struct master *m)
     for (size_t i = 0; i < m->address_count; i++) {
         struct listener *l = &slot->listeners[i];
         if (listener_open(l, config->binds[i], config->backlog, error, sizeof(error)) != 0) {
-            log_critical("%s", error);
+            sockets_complain(config, i, error);
             return -1;
         }
     }

@@ -58,15 +58,15 @@ static void check_command_line(char *text)
 {
     char *argv[ARGUMENTS_MAX + 2] = {"cserve"}, *line = text, *end;
     char *error = malloc(CAP);
+    struct options_input input = {.argc = 1, .argv = argv, .start_dir = "/nowhere"};
     struct config config;
-    int argc = 1;
 
-    while (argc <= ARGUMENTS_MAX && (end = strchr(line, '\n')) != NULL) {
+    while (input.argc <= ARGUMENTS_MAX && (end = strchr(line, '\n')) != NULL) {
         *end = '\0';
-        argv[argc++] = line;
+        argv[input.argc++] = line;
         line = end + 1;
     }
-    if (options_parse(&config, argc, argv, error, CAP) == 0)
+    if (options_parse(&config, &input, error, CAP) == 0)
         check_config(&config);
     else
         check_message(error, CAP);
