@@ -55,6 +55,17 @@ static bool is_under_way(const struct master *m)
 
 /* --- reload ------------------------------------------------------------------------------------ */
 
+/* A count of workers that is not changed there stays what signals have made of it. */
+static void take_config(struct master *m, const struct process_config *config)
+{
+    const struct process_config *before = m->config;
+
+    m->config = config;
+    if (config->workers != before->workers)
+        master_resize(m, config->workers);
+    privileges_grant_log(config, config->server.access_log);
+}
+
 void handover_reload(struct master *m)
 {
     const struct process_config *config = m->reread();
@@ -65,7 +76,7 @@ void handover_reload(struct master *m)
     }
     log_info("SIGHUP: reloading");
     notify_reloading();
-    m->config = config;
+    take_config(m, config);
     m->generation++;
     m->reloading = true;
     m->resting = false;

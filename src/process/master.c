@@ -411,14 +411,28 @@ static int count_processors(void)
     return processor_quota(count < WORKERS_MAX ? count : WORKERS_MAX);
 }
 
+static int count_of(int workers)
+{
+    return workers > 0 ? workers : count_processors();
+}
+
+void master_resize(struct master *m, int workers)
+{
+    int wanted = count_of(workers);
+
+    while (m->slot_count < wanted && sockets_add(m) == 0)
+        continue;
+    m->wanted = wanted < m->slot_count ? wanted : m->slot_count;
+    m->retire_at_ms = clock_ms() + RETIRE_MS;
+    log_info("SIGHUP: %d workers", m->wanted);
+}
+
 /* 0, or -1 with the reason logged. */
 static int open_slots(struct master *m)
 {
-    int workers = m->config->workers;
-
     if (sockets_open(m) != 0)
         return -1;
-    m->wanted = workers > 0 ? workers : count_processors();
+    m->wanted = count_of(m->config->workers);
     if (m->wanted < m->slot_count)
         m->wanted = m->slot_count; /* an old master had more */
     while (m->slot_count < m->wanted) {
