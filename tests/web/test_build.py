@@ -142,7 +142,9 @@ def test_docs_are_current(cserve):
 
 def test_readme_names_only_options_that_exist(cserve):
     known = set(re.findall(r"--[\w-]+", subprocess.check_output([cserve, "--help"], text=True)))
-    known |= {"--help-markdown", "--limit-request-field-size"}
+    known |= {"--help-markdown", "--limit-request-field-size", "--check-config"}
+    known |= {f"--no-{name}" for name in ("preload", "show-requests", "proxy-protocol")}
+    known |= {"--wrokers"}  # which docs/configuration.md shows to be refused
     for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
         for command in re.findall(r"cserve [^\n`]*", path.read_text()):
             assert set(re.findall(r"(?<!\S)--[a-z][\w-]*", command)) <= known, f"{path}: {command}"
