@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cserve: reads the configuration, then hands over to the master. What can be answered without a server (help,
- * version, a wrong option, --print-config) is answered here.
+ * cserve: reads the configuration, then hands over to the master. What can be answered without a server
+ * (help, version, a wrong option, --print-config) is answered here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +96,7 @@ static const struct process_config *reread(void)
     char error[ERROR_MAX];
 
     options_release(config);
+    input.environment = environ; /* which moves when it changes */
     input.running = current;
     if (options_parse(config, &input, error, sizeof(error)) != 0) {
         log_error("%s", error);

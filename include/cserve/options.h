@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options: one table, one row an option, from which the command line, the environment and the configuration file
- * are read, and the help and the documentation are written.
+ * The options: one table, one row an option, from which the command line, the environment and the
+ * configuration file are read, and the help and the documentation are written.
  */
 #ifndef CSERVE_OPTIONS_H
 #define CSERVE_OPTIONS_H
@@ -41,19 +41,21 @@ struct options_input {
     int argc;
     char **argv;                  /* the first is the program */
     char *const *environment;     /* NULL at its end; or NULL: not read */
-    const char *start_dir;        /* where cserve was started: files count from here; NULL: the current directory */
-    const struct config *running; /* a master's that reads anew, or NULL: what only a start can change stays as here */
+    const char *start_dir;        /* where cserve was started, and the file's name counts from; NULL: here */
+    const struct config *running; /* a master's that reads anew: what only a start can change stays; or NULL */
 };
 
 /*
- * Reads command line, environment and file into *config. 0; or -1 with a message in error[0..cap) that says what is
- * wrong, where (the argument, the variable, FILE:LINE), and the nearest valid name. The config borrows argv, nothing
- * else of the input. Release it in both cases.
+ * Reads command line, environment and file into *config. 0; or -1 with a message in error[0..cap) that says
+ * what is wrong, where (the argument, the variable, FILE:LINE), and the nearest valid name. The config
+ * borrows argv, nothing else of the input. Release it in both cases.
  */
 int options_parse(struct config *config, const struct options_input *input, char *error, size_t cap);
 void options_release(struct config *config);
 
-/* What the user called an option, and where: "--chdir", "CSERVE_CHDIR", "cserve.ini:3: chdir". For messages. */
+/*
+ * What the user called an option, and where: "--chdir", "CSERVE_CHDIR", "cserve.ini:3: chdir". For messages.
+ */
 void options_label(const struct config *config, const char *name, char *label, size_t cap);
 
 /* The text of --help, and the option reference in Markdown for docs/options.md. */

@@ -57,8 +57,8 @@ enum {
 int master_run(const struct process_config *config, const struct process_config *(*reread)(void));
 
 /*
- * Whether it could serve: parses the addresses, becomes the user, loads the application, and ends it. EXIT_OK with a line on
- * stdout, or EXIT_FAILED with the reason logged.
+ * Whether it could serve: parses the addresses, becomes the user, loads the application, and ends it. EXIT_OK
+ * with a line on stdout, or EXIT_FAILED with the reason logged.
  */
 int process_check(const struct process_config *config);
 

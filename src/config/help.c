@@ -96,7 +96,7 @@ void options_help(FILE *out)
 /* "`CSERVE_PORT`, `port`" */
 static void describe_places(struct buf *out, const struct option *o)
 {
-    char variable[OPTION_NAME_MAX + sizeof("CSERVE_")];
+    char variable[OPTION_VARIABLE_MAX];
 
     option_variable(variable, sizeof(variable), o->name);
     if (option_may_be_in(o, SOURCE_ENVIRONMENT))
@@ -141,7 +141,8 @@ void options_markdown(FILE *out)
     }
 }
 
-static void print_line(FILE *out, const struct config *config, const struct option *o, const struct setting *s)
+static void print_line(FILE *out, const struct config *config, const struct option *o,
+                       const struct setting *s)
 {
     struct buf value, source;
 
@@ -156,8 +157,8 @@ static void print_line(FILE *out, const struct config *config, const struct opti
     if (value.len == 0)
         buf_printf(&value, "(not set)");
     setting_describe_source(&source, config, s);
-    fprintf(out, "%-*s %-*.*s %.*s\n", NAME_WIDTH, o->name, VALUE_WIDTH, (int)value.len, value.data, (int)source.len,
-            source.data);
+    fprintf(out, "%-*s %-*.*s %.*s\n", NAME_WIDTH, o->name, VALUE_WIDTH, (int)value.len, value.data,
+            (int)source.len, source.data);
     buf_release(&value);
     buf_release(&source);
 }

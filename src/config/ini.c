@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads INI files line by line, the way Python's configparser reads setup.cfg: comments have lines of their own,
- * beginning with # or ;, and indented lines are further values of the key above.
+ * Reads INI files line by line, the way Python's configparser reads setup.cfg: comments have lines of their
+ * own, beginning with # or ;, and indented lines are further values of the key above.
  *
- * Not libinih's work, for as distributions build it it cuts lines behind 200 bytes and takes the rest for another line,
- * cuts values at " ;", cuts long names, and does not say which line it is at. Each of these would turn a mistake into
- * another configuration without a word.
+ * Not libinih's work, for as distributions build it it cuts lines behind 200 bytes and takes the rest for
+ * another line, cuts values at " ;", cuts long names, and does not say which line it is at. Each of these
+ * would turn a mistake into another configuration without a word.
  */
 #include "ini.h"
 

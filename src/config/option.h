@@ -2,8 +2,9 @@
 /*
  * What the files of this room share: a row of the option table, and where a value came from.
  *
- * Reading order: options.c (the table), value.c (one value: read, checked, stored), ini.c (the lines of a file),
- * load.c (command line, environment and file become a struct config), help.c (what the table tells people).
+ * Reading order: options.c (the table), load.c (all that was given becomes a struct config), setting.c (what
+ * was given, by whom), arguments.c, environment.c, file.c with ini.c (who gives), value.c (one value: read,
+ * checked, stored), help.c (what the table tells people).
  */
 #ifndef CONFIG_OPTION_H
 #define CONFIG_OPTION_H
@@ -16,6 +17,7 @@
 #include "cserve/options.h"
 
 #define OPTION_NAME_MAX 64
+#define OPTION_VARIABLE_MAX (OPTION_NAME_MAX + sizeof("CSERVE_"))
 
 enum option_kind {
     OPTION_FLAG,     /* bool; takes no value on the command line */
@@ -77,14 +79,16 @@ const struct option *option_at(size_t index);
 const struct option *option_find(struct str name, bool loosely);
 /* Whether it may be given there. */
 bool option_may_be_in(const struct option *o, enum source source);
+/* Whether there is --no-NAME, too. */
+bool option_has_negation(const struct option *o);
 /* Whether it may be given several times, all of which count. */
 bool option_is_list(const struct option *o);
 bool option_is_number(const struct option *o);
 /* "CSERVE_LOG_LEVEL" */
 void option_variable(char *text, size_t cap, const char *name);
 /*
- * The name that was probably meant by one that there is not, among those that may be given there: one that it begins,
- * else one a few changes away. False: there is none.
+ * The name that was probably meant by one that there is not, among those that may be given there: one that it
+ * begins, else one a few changes away. False: there is none.
  */
 bool option_nearest(char *nearest, size_t cap, const char *name, enum source source);
 /* Levenshtein distance; what is longer than OPTION_NAME_MAX is far from everything. */
@@ -93,11 +97,11 @@ size_t option_distance(const char *a, const char *b);
 /* value.c */
 void value_set_default(struct config *config, const struct option *o);
 /*
- * Reads a text, which must stay valid as long as the config, into the option's field; lists grow. 0, or -1 with the
- * reason in error[0..cap), which begins with `label`: what the user called the option, and where.
+ * Reads a text, which must stay valid as long as the config, into the option's field; lists grow. 0, or -1
+ * with the reason in error[0..cap), which begins with `label`: what the user called the option, and where.
  */
-int value_take(struct config *config, const struct option *o, const char *label, const char *value, char *error,
-               size_t cap);
+int value_take(struct config *config, const struct option *o, const char *label, const char *value,
+               char *error, size_t cap);
 /* Empties a list; nothing for other options. */
 void value_clear(struct config *config, const struct option *o);
 void value_append(const char ***values, size_t *count, const char *value, size_t len);
@@ -106,10 +110,24 @@ void value_release_list(const char **values, size_t count);
 void value_describe_default(struct buf *out, const struct option *o);
 void value_describe_range(struct buf *out, const struct option *o);
 
-/* load.c */
-/* The settings of an option that count begin with this one; the others follow, from the same source. NULL: none. */
+/* setting.c */
+void setting_add(struct config *config, const struct option *o, struct str value, enum source source,
+                 int line);
+void setting_add_text(struct config *config, const struct option *o, const char *value, enum source source);
+/* Forgets all settings of an option. */
+void setting_drop(struct config *config, const struct option *o);
+/* The first that this source gave, or NULL. */
+struct setting *setting_from(const struct config *config, const struct option *o, enum source source);
+/*
+ * The settings of an option that count begin with this one; the others follow, from the same source. NULL:
+ * none.
+ */
 const struct setting *setting_first(const struct config *config, const struct option *o);
 const struct setting *setting_next(const struct config *config, const struct setting *s);
+/* The strongest source that gave any. */
+enum source setting_source(const struct config *config, const struct option *o);
+/* What the user called it, and where: "--port", "CSERVE_PORT", "cserve.ini:3: port". */
+void setting_label(char *label, size_t cap, const struct config *config, const struct setting *s);
 /* "command line", "environment variable CSERVE_BIND", "cserve.ini:3", "default" */
 void setting_describe_source(struct buf *out, const struct config *config, const struct setting *s);
 

@@ -2,9 +2,9 @@
 /*
  * The option table, and finding rows in it: by name, or by what is nearly one.
  *
- * A row holds all that is known of an option; adding an option is adding a row. It is then a flag of the command line
- * (--log-level), a variable of the environment (CSERVE_LOG_LEVEL), a key of the configuration file (log-level), and has
- * its place in the help and the reference manual.
+ * A row holds all that is known of an option; adding an option is adding a row. It is then a flag of the
+ * command line (--log-level), a variable of the environment (CSERVE_LOG_LEVEL), a key of the configuration
+ * file (log-level), and has its place in the help and the reference manual.
  */
 #include "cserve/options.h"
 
@@ -48,9 +48,10 @@ static const struct option listening[] = {
 };
 
 static const struct option application[] = {
-    {.name = "app", .alias = "wsgi-app", .metavar = "MODULE[:APP]", .kind = OPTION_TEXT, FIELD(process.python.app),
-     .help = "The application, as it may also be given without a name: a dotted module (mysite.wsgi) or a file "
-             "(apps/hello.py), and what that calls the application."},
+    {.name = "app", .alias = "wsgi-app", .metavar = "MODULE[:APP]", .kind = OPTION_TEXT,
+     FIELD(process.python.app),
+     .help = "The application, as it may also be given without a name: a dotted module (mysite.wsgi) or a "
+             "file (apps/hello.py), and what that calls the application."},
     {.name = "venv", .metavar = "DIR", .kind = OPTION_TEXT, FIELD(process.python.venv),
      .help = "Virtual environment of the application. Without it: VIRTUAL_ENV, else a pyvenv.cfg beside or "
              "above the cserve executable, else none."},
@@ -67,7 +68,8 @@ static const struct option application[] = {
 static const struct option logging[] = {
     {.name = "access-logfile", .metavar = "FILE", .kind = OPTION_TEXT, SERVER(access_log),
      .help = "Append a line for each request to this file; - is stdout. Without it there is no access log."},
-    {.name = "error-logfile", .alias = "log-file", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(error_log), .text = "-",
+    {.name = "error-logfile", .alias = "log-file", .metavar = "FILE", .kind = OPTION_TEXT,
+     FIELD(error_log), .text = "-",
      .help = "Append messages, tracebacks and what the application writes to wsgi.errors to this file; - is "
              "stderr."},
     {.name = "log-level", .metavar = "LEVEL", .kind = OPTION_CHOICE, FIELD(log_level), .choices = levels,
@@ -79,8 +81,8 @@ static const struct option logging[] = {
 };
 
 static const struct option timeouts[] = {
-    {.letter = 't', .name = "timeout", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(timeout_ms), .initial = 30000,
-     .max = DAY_MS,
+    {.letter = 't', .name = "timeout", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(timeout_ms),
+     .initial = 30000, .max = DAY_MS,
      .help = "Time that the application has for one request. Then the error log says where it is, the client gets 504, "
              "and cserve.RequestTimeout is raised in it. 0 lets it take as long as it likes."},
     {.name = "graceful-timeout", .metavar = "SECONDS", .kind = OPTION_DURATION,
@@ -190,14 +192,15 @@ static const struct option proxies[] = {
 };
 
 static const struct option configuration[] = {
-    {.letter = 'c', .name = "config", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(config_file), .not_in_file = true,
-     .help = "Read options from the section [cserve] of this file, whose name counts from where cserve was started. "
-             "Without it: setup.cfg of the current directory (--chdir), if that has such a section."},
+    {.letter = 'c', .name = "config", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(config_file),
+     .not_in_file = true,
+     .help = "Read options from the section [cserve] of this file, whose name counts from where cserve was "
+             "started. Without it: setup.cfg of the current directory (--chdir), if that has such a section."},
     {.name = "print-config", .kind = OPTION_FLAG, FIELD(print_config), .is_order = true,
      .help = "Print every option's value and where it came from, and exit."},
     {.name = "check", .alias = "check-config", .kind = OPTION_FLAG, FIELD(check), .is_order = true,
-     .help = "Load the configuration and the application, serve nothing, and exit with status 0, or 1 if one of them is "
-             "not in order."},
+     .help = "Load the configuration and the application, serve nothing, and exit with status 0, or 1 if one "
+             "of them is not in order."},
     {0},
 };
 
@@ -223,7 +226,8 @@ const struct option_group option_groups[] = {
     {"Concurrency", concurrency},
     {"Processes", processes},
     {"Logging", logging},     {"Timeouts", timeouts},
-    {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},      {NULL, NULL},
+    {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},
+    {NULL, NULL},
 };
 
 /* --- finding rows ------------------------------------------------------------------------------ */
@@ -275,6 +279,11 @@ bool option_may_be_in(const struct option *o, enum source source)
     if (o->is_order || o->is_question)
         return source == SOURCE_COMMAND_LINE;
     return !o->not_in_file || source != SOURCE_FILE;
+}
+
+bool option_has_negation(const struct option *o)
+{
+    return o->kind == OPTION_FLAG && !o->is_order && !o->is_question;
 }
 
 bool option_is_list(const struct option *o)
@@ -385,7 +394,7 @@ bool option_nearest(char *nearest, size_t cap, const char *name, enum source sou
             continue;
         consider(&search, "", o->name);
         consider(&search, "", o->alias);
-        if (source == SOURCE_COMMAND_LINE && option_may_be_in(o, SOURCE_ENVIRONMENT) && o->kind == OPTION_FLAG)
+        if (source == SOURCE_COMMAND_LINE && option_has_negation(o))
             consider(&search, "no-", o->name);
     }
     if (search.name == NULL)

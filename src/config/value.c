@@ -2,8 +2,8 @@
 /*
  * Values: read from text, checked, stored where the table says, and written as a user would give them.
  *
- * Values are checked strictly: digits are digits, a range is a range. Every message begins with what the user called
- * the option and where, and says what would be right.
+ * Values are checked strictly: digits are digits, a range is a range. Every message begins with what the user
+ * called the option and where, and says what would be right.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,8 +261,8 @@ static int take_text(const struct reading *r, const char *value)
     return 0;
 }
 
-int value_take(struct config *config, const struct option *o, const char *label, const char *value, char *error,
-               size_t cap)
+int value_take(struct config *config, const struct option *o, const char *label, const char *value,
+               char *error, size_t cap)
 {
     const struct reading reading = {config, o, label, error, cap};
 

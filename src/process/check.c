@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* --check: all that a start would do with the configuration and the application, short of listening and serving. */
+/*
+ * --check: all that a start would do with the configuration and the application, short of listening and
+ * serving.
+ */
 #include <stdio.h>
 
 #include "cserve/address.h"

@@ -420,8 +420,10 @@ void master_resize(struct master *m, int workers)
 {
     int wanted = count_of(workers);
 
-    while (m->slot_count < wanted && sockets_add(m) == 0)
-        continue;
+    while (m->slot_count < wanted) {
+        if (sockets_add(m) != 0)
+            break;
+    }
     m->wanted = wanted < m->slot_count ? wanted : m->slot_count;
     m->retire_at_ms = clock_ms() + RETIRE_MS;
     log_info("SIGHUP: %d workers", m->wanted);

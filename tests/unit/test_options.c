@@ -183,7 +183,7 @@ static const struct {
     {"app", "CSERVE_WORKERS=", "", "CSERVE_WORKERS must be auto or a whole number from 1 to 256, not \"\""},
     {"app", "CSERVE_PRELOAD=2", "", "CSERVE_PRELOAD must be true or false, not \"2\""},
     {"app", "CSERVE_BIND= ", "", "CSERVE_BIND needs a value, not an empty one"},
-    {"app", "CSERVE_HELP=1", "", "environment variable CSERVE_HELP: --help can only be given on the command line"},
+    {"app", "CSERVE_HELP=1", "", "environment variable CSERVE_HELP: ... command line, as --help"},
     {"app", "CSERVE_APP=a|CSERVE_WSGI_APP=b", "", "environment variable CSERVE_WSGI_APP: ..."},
     {"app", "", "[cserve]\nwrokers = 2", "setup.cfg:2: there is no option \"wrokers\"; did you mean workers?"},
     {"app", "", "[cserve]\nloglevel = info", "setup.cfg:2: ... did you mean log-level?"},
