@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an operator writes: a command line (the input's lines are its arguments), lists of networks,
- * addresses. Names are never looked up: the linker puts __wrap_getaddrinfo before the C library's
+ * What an operator writes: a command line (the input's lines are its arguments), an environment, a configuration
+ * file, lists of networks, addresses. Names are never looked up: the linker puts __wrap_getaddrinfo before the C library's
  * (-Wl,--wrap=getaddrinfo).
  */
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "cserve/buf.h"
 #include "cserve/options.h"
@@ -43,7 +45,7 @@ static void check_config(const struct config *config)
 
     if (config->show_help || config->show_version || config->show_markdown)
         return;
-    EXPECT(config->process.python.app != NULL);
+    EXPECT(config->process.python.app != NULL || config->print_config);
     EXPECT(config->process.bind_count > 0 && config->process.binds == config->binds);
     EXPECT(config->port >= 0 && config->port <= 65535);
     EXPECT(limits->line >= 64 && limits->fields >= 1 && limits->field_size >= 64 && limits->head >= 1024);
@@ -54,24 +56,50 @@ static void check_config(const struct config *config)
         EXPECT(config->binds[i] != NULL);
 }
 
-static void check_command_line(char *text)
+static void check_input(const struct options_input *input)
+{
+    char *error = malloc(CAP);
+    struct config config;
+
+    if (options_parse(&config, input, error, CAP) == 0)
+        check_config(&config);
+    else
+        check_message(error, CAP);
+    options_release(&config);
+    free(error);
+}
+
+/* The text is all of a file's section; it is in memory. */
+static void check_file(const char *text)
+{
+    static int fd = -1;
+    char path[64];
+    char *argv[] = {"cserve", "app", "--config", path, NULL};
+    const struct options_input input = {.argc = 4, .argv = argv};
+
+    if (fd < 0)
+        fd = memfd_create("options", MFD_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    EXPECT(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+    EXPECT(dprintf(fd, "[cserve]\n%s", text) > 0);
+    check_input(&input);
+}
+
+/* The lines are arguments, and then variables. */
+static void check_lines(char *text)
 {
     char *argv[ARGUMENTS_MAX + 2] = {"cserve"}, *line = text, *end;
-    char *error = malloc(CAP);
+    char *app[] = {"cserve", "app", NULL};
     struct options_input input = {.argc = 1, .argv = argv, .start_dir = "/nowhere"};
-    struct config config;
+    const struct options_input variables = {.argc = 2, .argv = app, .environment = argv, .start_dir = "/nowhere"};
 
     while (input.argc <= ARGUMENTS_MAX && (end = strchr(line, '\n')) != NULL) {
         *end = '\0';
         argv[input.argc++] = line;
         line = end + 1;
     }
-    if (options_parse(&config, &input, error, CAP) == 0)
-        check_config(&config);
-    else
-        check_message(error, CAP);
-    options_release(&config);
-    free(error);
+    check_input(&input);
+    check_input(&variables);
 }
 
 static void check_networks(const char *text)
@@ -120,11 +148,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     exact = fuzz_copy(text.data, text.len);
     check_networks(exact);
     check_address(exact);
+    check_file(exact);
     free(exact);
     text.len--;
     buf_append(&text, "\n", 2);
     exact = fuzz_copy(text.data, text.len);
-    check_command_line(exact);
+    check_lines(exact);
     free(exact);
     buf_release(&text);
     return 0;
