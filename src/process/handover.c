@@ -55,17 +55,6 @@ static bool is_under_way(const struct master *m)
 
 /* --- reload ------------------------------------------------------------------------------------ */
 
-/* A count of workers that is not changed there stays what signals have made of it. */
-static void take_config(struct master *m, const struct process_config *config)
-{
-    const struct process_config *before = m->config;
-
-    m->config = config;
-    if (config->workers != before->workers)
-        master_resize(m, config->workers);
-    privileges_grant_log(config, config->server.access_log);
-}
-
 void handover_reload(struct master *m)
 {
     const struct process_config *config = m->reread();
@@ -76,7 +65,8 @@ void handover_reload(struct master *m)
     }
     log_info("SIGHUP: reloading");
     notify_reloading();
-    take_config(m, config);
+    m->config = config;
+    privileges_grant_log(config, config->server.access_log);
     m->generation++;
     m->reloading = true;
     m->resting = false;
@@ -198,6 +188,8 @@ void handover_tend(struct master *m)
     if (m->reloading && is_reloaded(m)) {
         log_info("reloaded");
         end_reload(m);
+        if (m->config->workers != m->configured) /* else what signals have made of it stays */
+            master_resize(m);
     }
     i = next_slot(m);
     if (i < 0 || m->now_ms < m->next_handover_ms || is_under_way(m) || !preload_may_fork(m))

@@ -411,22 +411,23 @@ static int count_processors(void)
     return processor_quota(count < WORKERS_MAX ? count : WORKERS_MAX);
 }
 
-static int count_of(int workers)
+static void take_count(struct master *m)
 {
-    return workers > 0 ? workers : count_processors();
+    m->configured = m->config->workers;
+    m->wanted = m->configured > 0 ? m->configured : count_processors();
 }
 
-void master_resize(struct master *m, int workers)
+void master_resize(struct master *m)
 {
-    int wanted = count_of(workers);
-
-    while (m->slot_count < wanted) {
+    take_count(m);
+    while (m->slot_count < m->wanted) {
         if (sockets_add(m) != 0)
-            break;
+            m->wanted = m->slot_count;
+        else
+            m->slots[m->slot_count - 1].start_at_ms = m->now_ms + 1; /* this turn's tend is past starting */
     }
-    m->wanted = wanted < m->slot_count ? wanted : m->slot_count;
     m->retire_at_ms = clock_ms() + RETIRE_MS;
-    log_info("SIGHUP: %d workers", m->wanted);
+    log_info("there are to be %d workers", m->wanted);
 }
 
 /* 0, or -1 with the reason logged. */
@@ -434,7 +435,7 @@ static int open_slots(struct master *m)
 {
     if (sockets_open(m) != 0)
         return -1;
-    m->wanted = count_of(m->config->workers);
+    take_count(m);
     if (m->wanted < m->slot_count)
         m->wanted = m->slot_count; /* an old master had more */
     while (m->slot_count < m->wanted) {

@@ -76,6 +76,7 @@ struct master {
     struct slot slots[WORKERS_MAX];
     int slot_count;       /* that have sockets */
     int wanted;           /* of them, the first; the others go once nobody waits at their sockets */
+    int configured;       /* of the config, that wanted was made of; signals change wanted only */
     int64_t retire_at_ms; /* when they do */
     size_t address_count;
     unsigned steered[WORKERS_MAX], steered_count; /* slots that new connections go to */
@@ -114,8 +115,8 @@ static inline int64_t earlier(int64_t a, int64_t b)
 /* master.c */
 /* The end: with this status, unless an earlier one was bad. */
 void master_fail(struct master *m, int status);
-/* From now on so many workers; 0: as many as there are processors. */
-void master_resize(struct master *m, int workers);
+/* As many workers as the configuration has it from now on. */
+void master_resize(struct master *m);
 
 /* sockets.c */
 /* Opens or inherits the sockets of the first slots. 0, or -1 with the reason logged. */

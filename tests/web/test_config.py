@@ -420,6 +420,24 @@ def test_reload_changes_the_number_of_workers(configured):
     assert server.get().status == 200
 
 
+def test_more_workers_wait_for_code_that_starts(configured):
+    server = configured("workers = 1")
+    before = harness.children(server.pid)
+    app = server.cwd / "app.py"
+    app.write_text("raise ValueError('broken')\n" + APP)
+    server.configure("workers = 3")
+    server.expect_log("ValueError: broken")
+    server.expect_log("exited with status 3 before it could serve")
+    server.expect_log("the reload has failed: the old workers go on")
+    server.signal(signal.SIGHUP)
+    server.check()
+    assert harness.children(server.pid) == before
+    app.write_text(APP)
+    hang_up(server)
+    harness.eventually(lambda: len(harness.children(server.pid)) == 3, 60)
+    assert server.get().status == 200
+
+
 def test_reload_warns_of_what_cannot_change(start, place, tmp_path):
     place("c.ini", "[cserve]\nport = 0\numask = 022\nbacklog = 10\n")
     process = start("-c", "c.ini", "app")
