@@ -150,7 +150,7 @@ static int read_lines(struct loader *l, struct file *file, struct str text)
         if ((heads ? take_section(l, file, &line) : take_line(l, file, &line)) != 0)
             return -1;
     }
-    if (file->named && !file->found)
+    if (file->named && !file->found && text.len > 0)
         return FAIL(l, "%s has no section [%s]: put that line above the options", l->config->file, SECTION);
     return 0;
 }

@@ -63,7 +63,7 @@ def make_venv(cserve, place):
 
 
 def run(cserve, place, words):
-    """A server, or a run that ends by itself: what the page's words start, on free ports and in this directory."""
+    """A server, or a run that ends by itself: what the page's words start, on free ports and in `place`."""
     env = {}
     while "=" in words[0]:
         name, value = words.pop(0).split("=", 1)
