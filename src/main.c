@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cserve/access_format.h"
 #include "cserve/options.h"
 
 #ifndef CSERVE_VERSION
@@ -46,6 +47,7 @@ static int prepare(const struct config *config)
 {
     int umask_bits = config->process.umask_bits;
     const char *dir = config->process.chdir;
+    char error[256];
 
     if (dir != NULL && chdir(dir) != 0) {
         fprintf(stderr, "cserve: --chdir %s: %s\n", dir, strerror(errno));
@@ -55,6 +57,10 @@ static int prepare(const struct config *config)
         umask((mode_t)umask_bits);
     if (log_open(config->error_log) != 0) {
         fprintf(stderr, "cserve: --error-logfile %s: %s\n", config->error_log, strerror(errno));
+        return -1;
+    }
+    if (access_format_check(config->process.server.access_logformat, error, sizeof(error)) != 0) {
+        fprintf(stderr, "cserve: --access-logformat: %s\n", error);
         return -1;
     }
     log_set_level(config->log_level);
@@ -72,6 +78,10 @@ static const struct process_config *reread(void)
     options_release(config);
     if (options_parse(config, argument_count, arguments, error, sizeof(error)) != 0) {
         log_error("%s", error);
+        return NULL;
+    }
+    if (access_format_check(config->process.server.access_logformat, error, sizeof(error)) != 0) {
+        log_error("--access-logformat: %s", error);
         return NULL;
     }
     log_set_level(config->log_level);

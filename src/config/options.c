@@ -98,6 +98,9 @@ static const struct option application[] = {
 static const struct option logging[] = {
     {.name = "access-logfile", .metavar = "FILE", .kind = OPTION_TEXT, SERVER(access_log),
      .help = "Append a line for each request to this file; - is stdout. Without it there is no access log."},
+    {.name = "access-logformat", .metavar = "FORMAT", .kind = OPTION_TEXT, SERVER(access_logformat), .text = "combined",
+     .help = "What these lines say: combined, common, json, or a text with atoms such as %(h)s; docs/logs.md lists "
+             "them."},
     {.name = "error-logfile", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(error_log), .text = "-",
      .help = "Append messages, tracebacks and what the application writes to wsgi.errors to this file; - is "
              "stderr."},

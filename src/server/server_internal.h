@@ -39,6 +39,7 @@ enum {
     SCRATCH_ROOM = 256 * 1024, /* one read of content */
     FULL_BYTES = 64 * 1024,    /* unsent, from which a handler is held */
     LEAVING_PER_WAIT = 64,     /* hang-ups that are handled behind one wait */
+    RETIRED_MAX = 16,          /* pipelined requests of which the log waits for their answers to be sent */
     COPY_BELOW = 16 * 1024,    /* content smaller than this is copied rather than borrowed */
 };
 
@@ -59,6 +60,13 @@ enum timeout {
     TIMEOUT_COUNT,
 };
 
+/* What a request does besides being served; server->extras. Without any it costs one look at that here and there. */
+enum extra {
+    EXTRA_TRACE = 1, /* config.show_requests */
+    EXTRA_LOG = 2,   /* the access log */
+    EXTRA_TIMES = 4, /* the log has durations */
+};
+
 /* What a handler is called for. */
 enum action { ACTION_START, ACTION_RESUME, ACTION_CANCEL };
 
@@ -69,6 +77,7 @@ struct thread {
     struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
     struct sendq_pool sendq_pool;
     struct score *score;          /* borrowed; NULL: nobody wants to know */
+    bool watched;                 /* somebody wants to know what it is at, or how long: the score, or the log */
     time_t lines_at;
     struct buf lines_text;
     struct http_response_lines lines; /* in lines_text, right in the second lines_at */
@@ -118,6 +127,7 @@ struct watch {
 struct server {
     struct server_config config;
     struct handler *handler; /* borrowed */
+    unsigned extras; /* enum extra */
     struct poller poller;
     struct timer_queue timeouts[TIMEOUT_COUNT];
     int64_t now_ms; /* when the current batch of events came, or its last handler returned */
@@ -229,7 +239,10 @@ struct connection {
     struct buf in;            /* received; its room is from input_pool, or malloc'd if it outgrew that; none when idle */
     size_t in_at;             /* where in `in` the current request begins */
     struct sendq out;
+    uint64_t sent;            /* bytes of `out`, ever */
     struct request *request;  /* NULL between requests */
+    struct request *retired, *last_retired; /* over, but not logged before their answers are sent; linked by next */
+    int retired_count;
     struct http_memo *memo;   /* owned: the fields of the latest request; NULL: none so far, or too many */
     size_t memo_room;
     struct peer peer;         /* texts below */
@@ -249,21 +262,32 @@ struct request {
     struct thread *thread;    /* whose handler has it */
     enum handler_verdict verdict; /* of the latest call */
     int64_t used_ms;          /* in earlier calls of the handler: all count for its deadline */
+    int64_t begun_us;         /* EXTRA_TIMES: when its first byte was there */
+    int gone_because;         /* errno: EIO: a file was shorter than promised; ETIMEDOUT: it did not read; ETIME: the handler's
+                                 time was over */
     bool parsed;              /* the head is complete */
     bool started;             /* the handler has it */
     bool committed;           /* the response head is final */
     bool finished;            /* the response is complete, or given up */
     bool cut;                 /* the response was given up behind its head */
     bool gone;                /* the client is, as seen while the handler ran */
-    int gone_because;         /* errno: EIO: a file was shorter than promised; ETIMEDOUT: it did not read; ETIME: the handler's
-                                 time was over */
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
     /* What follows is set before it is used, so no request begins with it: */
+    int64_t complete_us, called_us, entered_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called first, and
+                                 last; time in it */
+    uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
+    size_t begins;            /* retired: offset in connection->in */
+    struct request *next;     /* retired after it */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
-    struct http_field fields[]; /* config.limits.fields of them */
+    struct http_field fields[]; /* config.limits.fields of them, and then a kept_field for each that the log wants */
 };
+
+static inline struct kept_field *request_kept(struct request *r)
+{
+    return (struct kept_field *)(r->fields + r->connection->server->config.limits.fields);
+}
 
 static inline struct request *request_of(struct exchange *x)
 {
@@ -360,6 +384,8 @@ void request_cancel(struct connection *c);       /* the client is gone while the
 void request_returned(struct connection *c);     /* the handler has run on another thread */
 /* Answers with an error of the server's own, also before a head has come; the connection closes behind it. */
 void request_reject(struct connection *c, int status, const char *text, const char *outcome);
+/* Logs those that were over before, now that their answers are sent, or never will be. */
+void request_log_retired(struct connection *c);
 /* The answer is sent, or (with an outcome) never will be: logs the request, gives everything back. */
 void request_end(struct connection *c, const char *outcome);
 
