@@ -45,3 +45,10 @@ void clock_format(char out[CLOCK_TEXT_MAX], time_t when)
     memmove(out + len - 1, out + len - 2, 3); /* the minutes of the offset, and the NUL */
     out[len - 2] = ':';
 }
+
+const char *clock_month(const struct tm *when)
+{
+    static const char names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+    return names[when->tm_mon];
+}

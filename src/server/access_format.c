@@ -244,12 +244,14 @@ static void update_stamps(struct access_stamps *stamps)
 {
     time_t now = clock_wall();
     struct tm local;
+    char rest[24];
 
     if (now == stamps->at)
         return;
     stamps->at = now;
     localtime_r(&now, &local);
-    strftime(stamps->clf, sizeof(stamps->clf), "[%d/%b/%Y:%H:%M:%S %z]", &local);
+    strftime(rest, sizeof(rest), "%Y:%H:%M:%S %z", &local);
+    snprintf(stamps->clf, sizeof(stamps->clf), "[%02d/%s/%s]", local.tm_mday % 100, clock_month(&local), rest);
     clock_format(stamps->iso, now);
 }
 
