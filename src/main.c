@@ -13,6 +13,7 @@
 
 #include "cserve/access_format.h"
 #include "cserve/options.h"
+#include "cserve/syslog.h"
 
 #ifndef CSERVE_VERSION
 #error "the Makefile defines CSERVE_VERSION"
@@ -63,7 +64,13 @@ static int prepare(const struct config *config)
         fprintf(stderr, "cserve: --access-logformat: %s\n", error);
         return -1;
     }
+    if (config->syslog && syslog_open(config->syslog_to, config->syslog_facility, config->syslog_prefix, error,
+                                      sizeof(error)) != 0) {
+        fprintf(stderr, "cserve: --log-syslog-to %s: %s\n", config->syslog_to, error);
+        return -1;
+    }
     log_set_level(config->log_level);
+    log_set_json(config->log_json);
     return 0;
 }
 
@@ -85,6 +92,7 @@ static const struct process_config *reread(void)
         return NULL;
     }
     log_set_level(config->log_level);
+    log_set_json(config->log_json);
     config->process.start_dir = start_dir;
     count++;
     return &config->process;

@@ -28,6 +28,7 @@ struct server_config {
     int timeout_ms;            /* for the handler to answer one request */
     uint64_t body_buffer;      /* content up to this many bytes stays in memory */
     const char *access_log;    /* path, "-" for stdout, NULL for none */
+    bool access_not_to_syslog; /* even if that is open (syslog.h) */
     const char *access_logformat; /* access_format.h; NULL: "combined" */
     const char *server_name;   /* value of the Server field; "" for none */
     bool show_requests;        /* print requests and response heads to stdout */

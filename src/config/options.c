@@ -18,6 +18,7 @@
 #include "cserve/buf.h"
 #include "cserve/mem.h"
 #include "cserve/str.h"
+#include "cserve/syslog.h"
 
 enum option_kind {
     OPTION_FLAG,     /* bool; takes no value */
@@ -107,6 +108,19 @@ static const struct option logging[] = {
     {.name = "log-level", .metavar = "LEVEL", .kind = OPTION_CHOICE, FIELD(log_level), .choices = levels,
      .initial = LOG_LEVEL_INFO,
      .help = "Least important messages to log: debug, info, warning, error or critical."},
+    {.name = "log-json", .kind = OPTION_FLAG, FIELD(log_json),
+     .help = "Write each message of the error log as a JSON object of one line. For the access log: "
+             "--access-logformat json."},
+    {.name = "log-syslog", .kind = OPTION_FLAG, FIELD(syslog),
+     .help = "Send the error log and the access log to syslog, too."},
+    {.name = "log-syslog-to", .metavar = "ADDRESS", .kind = OPTION_TEXT, FIELD(syslog_to), .text = "unix:///dev/log",
+     .help = "Where that listens: unix:///PATH or udp://HOST:PORT."},
+    {.name = "log-syslog-facility", .metavar = "NAME", .kind = OPTION_CHOICE, FIELD(syslog_facility),
+     .choices = syslog_facilities, .initial = 1, .help = "The facility of what is sent there: user, daemon, local0 and so on."},
+    {.name = "log-syslog-prefix", .metavar = "TEXT", .kind = OPTION_TEXT, FIELD(syslog_prefix),
+     .help = "Lines there are from cserve.TEXT.error and cserve.TEXT.access, instead of cserve.error and cserve.access."},
+    {.name = "disable-redirect-access-to-syslog", .kind = OPTION_FLAG, SERVER(access_not_to_syslog),
+     .help = "Send only the error log to syslog."},
     {.name = "show-requests", .kind = OPTION_FLAG, SERVER(show_requests),
      .help = "Print each request as it came over the wire, and the response head that answered it."},
     {0},
@@ -486,7 +500,7 @@ static void describe_choices(char *text, size_t cap, const char *const *choices)
 static int take_choice(struct parser *p, const struct option *o, const char *value)
 {
     size_t nearest = 0;
-    char all[128];
+    char all[256];
 
     for (size_t i = 0; o->choices[i] != NULL; i++) {
         if (strcmp(value, o->choices[i]) == 0) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cserve/log.h"
+#include "cserve/syslog.h"
 
 enum { FLUSH_BYTES = 64 * 1024 };
 
@@ -16,22 +17,24 @@ static int open_file(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 }
 
-int access_log_open(struct access_log *log, const char *path, const char *format)
+int access_log_open(struct access_log *log, const char *path, const char *format, bool to_syslog)
 {
     char error[256];
 
     *log = (struct access_log){.fd = -1, .stamps.pid = getpid()};
     buf_init(&log->lines);
-    if (path == NULL)
+    log->to_syslog = to_syslog && syslog_is_open();
+    if (path == NULL && !log->to_syslog)
         return 0;
     if (access_format_compile(&log->format, format != NULL ? format : "combined", error, sizeof(error)) != 0) {
         log_error("--access-logformat: %s", error);
         return -1;
     }
-    log->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : open_file(path);
-    if (log->fd < 0)
+    if (path != NULL)
+        log->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : open_file(path);
+    log->on = path == NULL || log->fd >= 0;
+    if (!log->on)
         log_error("cannot open the access log %s: %s", path, strerror(errno));
-    log->on = log->fd >= 0;
     return log->on ? 0 : -1;
 }
 
@@ -69,8 +72,10 @@ void access_log_add(struct access_log *log, const struct access_entry *entry)
 
 void access_log_flush(struct access_log *log)
 {
-    size_t at = 0;
+    size_t at = log->fd >= 0 ? 0 : log->lines.len;
 
+    if (log->to_syslog)
+        syslog_send(LOG_LEVEL_INFO, "access", str_make(log->lines.data, log->lines.len));
     while (at < log->lines.len) {
         ssize_t count = write(log->fd, log->lines.data + at, log->lines.len - at);
 

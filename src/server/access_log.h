@@ -13,16 +13,18 @@
 struct access_log {
     bool on;
     int fd; /* owned unless it is stdout; -1: no file */
+    bool to_syslog;
     struct access_format format;
     struct access_stamps stamps;
     struct buf lines;
 };
 
 /*
- * path: a file to append to, "-" for stdout, NULL for no log. format: NULL for "combined". 0; or -1 with the reason logged, and the
+ * path: a file to append to, "-" for stdout, NULL for no log. format: NULL for "combined". to_syslog: to syslog, too, if that
+ * is open. 0; or -1 with the reason logged, and the
  * log is off.
  */
-int access_log_open(struct access_log *log, const char *path, const char *format);
+int access_log_open(struct access_log *log, const char *path, const char *format, bool to_syslog);
 /* Opens `path` anew, in place of what was opened there before. 0, or -1 with errno and the log as it was. */
 int access_log_reopen(struct access_log *log, const char *path);
 void access_log_close(struct access_log *log); /* writes what has gathered */

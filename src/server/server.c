@@ -105,7 +105,8 @@ struct server *server_new(const struct server_config *config, struct listener *l
     s->wake_fd = -1;
     s->poller.fd = -1;
     scan_init();
-    log_opened = access_log_open(&s->log, config->access_log, config->access_logformat) == 0;
+    log_opened = access_log_open(&s->log, config->access_log, config->access_logformat,
+                                 !config->access_not_to_syslog) == 0;
     choose_extras(s);
     init_timeouts(s);
     init_pools(s);
