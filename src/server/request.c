@@ -163,12 +163,17 @@ static void log_request(struct request *r, size_t begins, const char *outcome)
 
 void request_log_retired(struct connection *c)
 {
-    struct request *r;
+    struct request *r, *oldest = NULL;
 
     while ((r = c->retired) != NULL) {
+        c->retired = r->next;
+        r->next = oldest;
+        oldest = r;
+    }
+    while ((r = oldest) != NULL) {
         bool sent = c->sent >= r->answer_end;
 
-        c->retired = r->next;
+        oldest = r->next;
         log_request(r, r->begins, sent ? outcome_of(r) : "aborted-sending");
         mem_pool_give(&c->server->request_pool, r);
     }
@@ -225,12 +230,8 @@ static bool retire(struct connection *c)
     c->retired_count++;
     r->begins = c->in_at;
     r->answer_end = c->sent + c->out.pending;
-    r->next = NULL;
-    if (c->retired == NULL)
-        c->retired = r;
-    else
-        c->last_retired->next = r;
-    c->last_retired = r;
+    r->next = c->retired;
+    c->retired = r;
     detach(c);
     return true;
 }

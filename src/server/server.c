@@ -179,10 +179,8 @@ void server_on_count(struct server *s, uint64_t count, void (*enough)(void *arg)
 
 void server_show_in(struct server *s, const struct scoreboard *board)
 {
-    for (int i = 0; i < s->thread_count && i < board->count; i++) {
+    for (int i = 0; i < s->thread_count && i < board->count; i++)
         s->threads[i].score = &board->rows[i];
-        s->threads[i].watched = true;
-    }
 }
 
 void server_reopen_log(struct server *s)

@@ -77,7 +77,7 @@ struct thread {
     struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
     struct sendq_pool sendq_pool;
     struct score *score;          /* borrowed; NULL: nobody wants to know */
-    bool watched;                 /* somebody wants to know what it is at, or how long: the score, or the log */
+    bool timed;                   /* EXTRA_TIMES */
     time_t lines_at;
     struct buf lines_text;
     struct http_response_lines lines; /* in lines_text, right in the second lines_at */
@@ -233,6 +233,7 @@ struct connection {
     bool slow;                /* its latest handler call took longer than a tick: the next one may, too */
     enum action action;       /* what it is away for */
     struct connection *next_job;
+    uint8_t retired_count;
     bool may_proxy;           /* the peer is allowed to send a PROXY header */
     uint32_t armed;           /* events that the poller watches for */
     int unread;               /* bytes sent that the client had not taken when connection_was_read last looked */
@@ -241,8 +242,7 @@ struct connection {
     struct sendq out;
     uint64_t sent;            /* bytes of `out`, ever */
     struct request *request;  /* NULL between requests */
-    struct request *retired, *last_retired; /* over, but not logged before their answers are sent; linked by next */
-    int retired_count;
+    struct request *retired;  /* over, but not logged before their answers are sent; the latest first, linked by next */
     struct http_memo *memo;   /* owned: the fields of the latest request; NULL: none so far, or too many */
     size_t memo_room;
     struct peer peer;         /* texts below */
@@ -274,13 +274,13 @@ struct request {
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
     /* What follows is set before it is used, so no request begins with it: */
+    struct http_body body;
+    struct peer peer;         /* used if a trusted proxy spoke for another client */
     int64_t complete_us, called_us, entered_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called first, and
                                  last; time in it */
     uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
     size_t begins;            /* retired: offset in connection->in */
-    struct request *next;     /* retired after it */
-    struct http_body body;
-    struct peer peer;         /* used if a trusted proxy spoke for another client */
+    struct request *next;     /* retired before it */
     struct http_field fields[]; /* config.limits.fields of them, and then a kept_field for each that the log wants */
 };
 

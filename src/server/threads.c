@@ -161,25 +161,13 @@ static void show(struct score *row, const struct exchange *x)
     score_begin(row, line, (size_t)(x->head.target.ptr + x->head.target.len - line) + strlen(" HTTP/1.x"));
 }
 
-static void watch_begin(struct thread *me, struct connection *c)
+static void note_call(struct connection *c)
 {
     struct request *r = c->request;
 
-    if (me->score != NULL)
-        show(me->score, &r->exchange);
-    if ((me->server->extras & EXTRA_TIMES) == 0)
-        return;
     r->entered_us = clock_us();
     if (c->action == ACTION_START)
         r->called_us = r->entered_us;
-}
-
-static void watch_end(struct thread *me, struct request *r)
-{
-    if (me->score != NULL)
-        score_end(me->score);
-    if ((me->server->extras & EXTRA_TIMES) != 0)
-        r->app_us += clock_us() - r->entered_us;
 }
 
 /* Calls the handler. `now_ms` is when: the monitor holds the call against the deadline. */
@@ -190,8 +178,10 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     int64_t used_ms = c->action == ACTION_RESUME ? r->used_ms : 0; /* a client that reads slowly gains no time */
 
     c->out.pool = &me->sendq_pool;
-    if (me->watched)
-        watch_begin(me, c);
+    if (me->score != NULL)
+        show(me->score, &r->exchange);
+    if (me->timed)
+        note_call(c);
     me->acting = c;
     atomic_store(&me->since_ms, now_ms - used_ms);
     if (atomic_load(&me->server->monitor.parked))
@@ -212,8 +202,10 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     atomic_store_explicit(&me->since_ms, 0, memory_order_release);
     if (r->verdict == HANDLER_WAIT)
         r->used_ms += clock_ms() - now_ms;
-    if (me->watched)
-        watch_end(me, r);
+    if (me->timed)
+        r->app_us += clock_us() - r->entered_us;
+    if (me->score != NULL)
+        score_end(me->score);
 }
 
 /* Under the lock. True if the loop waits and is to be woken with server_wake, by the caller alone. */
@@ -526,7 +518,7 @@ void threads_init(struct server *s)
     monitor_init(s);
     for (int i = 0; i < s->thread_count; i++) {
         s->threads[i].server = s;
-        s->threads[i].watched = (s->extras & EXTRA_TIMES) != 0;
+        s->threads[i].timed = (s->extras & EXTRA_TIMES) != 0;
         pthread_cond_init(&s->threads[i].wake, NULL);
         sendq_pool_init(&s->threads[i].sendq_pool, POOLED_PIECES);
     }
