@@ -121,6 +121,8 @@ static const struct option logging[] = {
      .help = "Lines there are from cserve.TEXT.error and cserve.TEXT.access, instead of cserve.error and cserve.access."},
     {.name = "disable-redirect-access-to-syslog", .kind = OPTION_FLAG, SERVER(access_not_to_syslog),
      .help = "Send only the error log to syslog."},
+    {.name = "slow-request", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(slow_request_ms), .max = DAY_MS,
+     .help = "Say in the error log where the application is when a request has kept it so long, while it goes on; 0: never."},
     {.name = "show-requests", .kind = OPTION_FLAG, SERVER(show_requests),
      .help = "Print each request as it came over the wire, and the response head that answered it."},
     {0},

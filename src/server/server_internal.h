@@ -86,6 +86,7 @@ struct thread {
     struct connection *acting;
     _Atomic int64_t since_ms;     /* when it entered the handler; 0: it is in none */
     int64_t expired_ms;           /* the monitor's: the value of since_ms that was too long ago */
+    int64_t slow_ms;              /* the same, of a call that was looked at as slow */
     /* Guarded by server->lock: */
     pthread_cond_t wake;
     struct thread *next_parked;
@@ -273,6 +274,7 @@ struct request {
     bool gone;                /* the client is, as seen while the handler ran */
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
+    bool reported;            /* the monitor's: it is slow, and that was said */
     /* What follows is set before it is used, so no request begins with it: */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
