@@ -29,36 +29,37 @@ static void add_number(const struct access_line *line, int64_t number)
     buf_append_u64(line->out, number > 0 ? (uint64_t)number : 0);
 }
 
-void access_add_literal(const struct access_line *line, const struct access_piece *piece)
-{
-    buf_append_str(line->out, piece->text);
-}
-
-void access_add_key(const struct access_line *line, const struct access_piece *piece)
-{
-    buf_append_json(line->out, piece->text, false);
-    buf_append_str(line->out, STR(":"));
-}
-
 /* --- fields of the heads ------------------------------------------------------------------------ */
 
-/* The first one of this id, or (for HTTP_FIELD_OTHER) name; empty if there is none. */
-static struct str request_field(const struct access_entry *entry, enum http_field_id id, struct str name)
+/* The first one of this id, which is not HTTP_FIELD_OTHER; empty if there is none. */
+static struct str known_field(const struct access_entry *entry, enum http_field_id id)
+{
+    const struct http_field *field = entry->head->fields, *end = field + entry->head->field_count;
+
+    if (entry->raw == NULL)
+        return STR("");
+    while (field < end && field->id != id)
+        field++;
+    return field < end ? http_field_value(field, entry->raw) : STR("");
+}
+
+/* The first one of this name, which is none of the known ones. */
+static struct str other_field(const struct access_entry *entry, struct str name)
 {
     const struct http_head *head = entry->head;
 
     for (uint32_t i = 0; entry->raw != NULL && i < head->field_count; i++) {
-        const struct http_field *field = &head->fields[i];
-
-        if (field->id == id && (id != HTTP_FIELD_OTHER || str_equal_nocase(http_field_name(field, entry->raw), name)))
-            return http_field_value(field, entry->raw);
+        if (str_equal_nocase(http_field_name(&head->fields[i], entry->raw), name))
+            return http_field_value(&head->fields[i], entry->raw);
     }
     return STR("");
 }
 
 void access_add_request_field(const struct access_line *line, const struct access_piece *piece)
 {
-    add_text(line, request_field(line->entry, piece->id, piece->text));
+    bool known = piece->id != HTTP_FIELD_OTHER;
+
+    add_text(line, known ? known_field(line->entry, piece->id) : other_field(line->entry, piece->name));
 }
 
 void access_add_response_field(const struct access_line *line, const struct access_piece *piece)
@@ -97,7 +98,7 @@ static size_t base64_decode(char out[USER_MAX], struct str text)
 /* The name in Basic credentials. Nobody has checked them here. */
 static void add_user(const struct access_line *line, const struct access_piece *piece)
 {
-    struct str given = request_field(line->entry, HTTP_FIELD_AUTHORIZATION, STR(""));
+    struct str given = known_field(line->entry, HTTP_FIELD_AUTHORIZATION);
     char decoded[USER_MAX];
     const char *colon;
     size_t len = 0;
@@ -127,10 +128,10 @@ TEXT_ATOM(add_method, line->entry->head->method)
 TEXT_ATOM(add_target, line->entry->head->target)
 TEXT_ATOM(add_path, line->entry->head->uri.path)
 TEXT_ATOM(add_query, line->entry->head->uri.query)
-TEXT_ATOM(add_referer, request_field(line->entry, HTTP_FIELD_REFERER, STR("")))
-TEXT_ATOM(add_agent, request_field(line->entry, HTTP_FIELD_USER_AGENT, STR("")))
-TEXT_ATOM(add_content_type, request_field(line->entry, HTTP_FIELD_CONTENT_TYPE, STR("")))
-TEXT_ATOM(add_content_length, request_field(line->entry, HTTP_FIELD_CONTENT_LENGTH, STR("")))
+TEXT_ATOM(add_referer, known_field(line->entry, HTTP_FIELD_REFERER))
+TEXT_ATOM(add_agent, known_field(line->entry, HTTP_FIELD_USER_AGENT))
+TEXT_ATOM(add_content_type, known_field(line->entry, HTTP_FIELD_CONTENT_TYPE))
+TEXT_ATOM(add_content_length, known_field(line->entry, HTTP_FIELD_CONTENT_LENGTH))
 TEXT_ATOM(add_outcome, str_make(line->entry->outcome, strlen(line->entry->outcome)))
 
 /* Known once the head is read. */
@@ -222,38 +223,40 @@ TEXT_ATOM(add_iso_time, str_make(line->stamps->iso, strlen(line->stamps->iso)))
 
 /* --- the tables --------------------------------------------------------------------------------- */
 
+#define KEY(name) name, ",\"" name "\":"
+
 const struct access_atom access_atoms[] = {
-    /* name, long name, how it is written, whether that takes time stamps */
-    {NULL, "time", add_iso_time, false},
-    {"h", "remote", add_remote, false},
-    {"u", "user", add_user, false},
-    {"r", "request", add_request, false},
-    {"m", "method", add_method, false},
-    {"U", "path", add_path, false},
-    {"q", "query", add_query, false},
-    {"H", "protocol", add_protocol, false},
-    {"s", "status", add_status, false},
-    {"B", "bytes", add_bytes, false},
-    {"f", "referer", add_referer, false},
-    {"a", "agent", add_agent, false},
-    {"D", "duration_us", add_duration_us, true},
-    {NULL, "receive_us", add_receive_us, true},
-    {NULL, "queued_us", add_queued_us, true},
-    {NULL, "app_us", add_app_us, true},
-    {NULL, "send_us", add_send_us, true},
-    {NULL, "bytes_in", add_bytes_in, false},
-    {NULL, "bytes_out", add_bytes_out, false},
-    {NULL, "worker", add_worker, false},
-    {NULL, "thread", add_thread, false},
-    {NULL, "outcome", add_outcome, false},
-    {"l", NULL, add_absent, false},
-    {"t", NULL, add_clf_time, false},
-    {"b", NULL, add_bytes_or_dash, false},
-    {"T", NULL, add_duration_s, true},
-    {"M", NULL, add_duration_ms, true},
-    {"L", NULL, add_duration_decimal, true},
-    {"p", NULL, add_pid, false},
-    {NULL, NULL, NULL, false},
+    /* name, long name and key, how it is written, whether that takes time stamps */
+    {NULL, KEY("time"), add_iso_time, false},
+    {"h", KEY("remote"), add_remote, false},
+    {"u", KEY("user"), add_user, false},
+    {"r", KEY("request"), add_request, false},
+    {"m", KEY("method"), add_method, false},
+    {"U", KEY("path"), add_path, false},
+    {"q", KEY("query"), add_query, false},
+    {"H", KEY("protocol"), add_protocol, false},
+    {"s", KEY("status"), add_status, false},
+    {"B", KEY("bytes"), add_bytes, false},
+    {"f", KEY("referer"), add_referer, false},
+    {"a", KEY("agent"), add_agent, false},
+    {"D", KEY("duration_us"), add_duration_us, true},
+    {NULL, KEY("receive_us"), add_receive_us, true},
+    {NULL, KEY("queued_us"), add_queued_us, true},
+    {NULL, KEY("app_us"), add_app_us, true},
+    {NULL, KEY("send_us"), add_send_us, true},
+    {NULL, KEY("bytes_in"), add_bytes_in, false},
+    {NULL, KEY("bytes_out"), add_bytes_out, false},
+    {NULL, KEY("worker"), add_worker, false},
+    {NULL, KEY("thread"), add_thread, false},
+    {NULL, KEY("outcome"), add_outcome, false},
+    {"l", NULL, NULL, add_absent, false},
+    {"t", NULL, NULL, add_clf_time, false},
+    {"b", NULL, NULL, add_bytes_or_dash, false},
+    {"T", NULL, NULL, add_duration_s, true},
+    {"M", NULL, NULL, add_duration_ms, true},
+    {"L", NULL, NULL, add_duration_decimal, true},
+    {"p", NULL, NULL, add_pid, false},
+    {NULL, NULL, NULL, NULL, false},
 };
 
 const struct access_variable access_variables[] = {

@@ -16,16 +16,18 @@ struct access_line {
 typedef void access_add(const struct access_line *line, const struct access_piece *piece);
 
 struct access_piece {
-    access_add *add;
-    struct str text;       /* a literal, or the name of a field */
+    struct str before;     /* a literal, which comes first */
+    access_add *add;       /* NULL: that is all */
+    struct str name;       /* of a field */
     enum http_field_id id; /* of a request field */
     unsigned slot;         /* of a response field, in access_entry.kept */
-    char *owned;           /* what `text` is a view of, if that is not the format or a literal */
+    char *owned;           /* what `name` is a view of, if it has one */
 };
 
 struct access_atom {
     const char *name;      /* gunicorn's; NULL: it has none */
-    const char *long_name; /* ours, and the key in JSON; NULL: there is only the other */
+    const char *long_name; /* ours; NULL: there is only the other */
+    const char *key;       /* the same as a key of JSON, with a comma before it: ,"status": */
     access_add *add;
     bool needs_times;
 };
@@ -41,9 +43,7 @@ struct access_variable {
 
 extern const struct access_variable access_variables[]; /* the last has no name */
 
-access_add access_add_literal;        /* piece->text as it is */
-access_add access_add_key;            /* piece->text as a key of JSON */
-access_add access_add_request_field;  /* of the name piece->text, or the id */
+access_add access_add_request_field;  /* of the name, or the id */
 access_add access_add_response_field; /* the one that was kept in piece->slot */
 
 #endif

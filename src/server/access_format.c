@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compiler of access log formats. A format becomes a list of pieces, each a function that appends to the line: a
- * literal, or an atom of the table in access_atoms.c. What a format asks for and nobody can give is refused here, at the
+ * The compiler of access log formats. A format becomes a list of pieces, each a literal and a function that appends an atom of
+ * the table in access_atoms.c. What a format asks for and nobody can give is refused here, at the
  * start, rather than logged as a dash for ever.
  */
 #include "cserve/access_format.h"
@@ -23,34 +23,46 @@ static const struct {
 
 struct compiler {
     struct access_format *format;
+    struct str before; /* the literal that the next piece begins with */
     char *error;
     size_t cap;
 };
 
 #define FAIL(compiler, ...) (snprintf((compiler)->error, (compiler)->cap, __VA_ARGS__), -1)
 
-static struct access_piece *add_piece(struct access_format *format, access_add *add, struct str text)
+/* A piece of the literal so far and `add`, which may be NULL. */
+static struct access_piece *add_piece(struct compiler *c, access_add *add)
 {
+    struct access_format *format = c->format;
     struct access_piece *piece;
 
     format->pieces = mem_realloc(format->pieces, (format->count + 1) * sizeof(*format->pieces));
     piece = &format->pieces[format->count++];
-    *piece = (struct access_piece){.add = add, .text = text};
+    *piece = (struct access_piece){.before = c->before, .add = add};
+    c->before = STR("");
     return piece;
 }
 
-/* With a text of its own: `prefix` taken off, '_' turned into '-' if asked for. */
-static struct access_piece *add_owned(struct access_format *format, access_add *add, struct str name, bool dashes)
+/* With a name of its own, `dashes` for its underscores if asked for. */
+static struct access_piece *add_named(struct compiler *c, access_add *add, struct str name, bool dashes)
 {
-    char *copy = mem_strndup(name.ptr, name.len);
+    struct access_piece *piece = add_piece(c, add);
 
+    piece->owned = mem_strndup(name.ptr, name.len);
     for (size_t i = 0; dashes && i < name.len; i++) {
-        if (copy[i] == '_')
-            copy[i] = '-';
+        if (piece->owned[i] == '_')
+            piece->owned[i] = '-';
     }
-    struct access_piece *piece = add_piece(format, add, str_make(copy, name.len));
-    piece->owned = copy;
+    piece->name = str_make(piece->owned, name.len);
     return piece;
+}
+
+/* `text` goes behind what was added. */
+static void add_literal(struct compiler *c, struct str text)
+{
+    if (c->before.len > 0)
+        add_piece(c, NULL);
+    c->before = text;
 }
 
 static bool is_text(const char *text, struct str s)
@@ -62,9 +74,9 @@ static bool is_text(const char *text, struct str s)
 
 static void take_request_field(struct compiler *c, struct str name, bool is_variable)
 {
-    struct access_piece *piece = add_owned(c->format, access_add_request_field, name, is_variable);
+    struct access_piece *piece = add_named(c, access_add_request_field, name, is_variable);
 
-    piece->id = http_field_lookup(piece->text);
+    piece->id = http_field_lookup(piece->name);
 }
 
 static int take_response_field(struct compiler *c, struct str name)
@@ -74,7 +86,7 @@ static int take_response_field(struct compiler *c, struct str name)
 
     if (format->kept_count == KEPT_FIELDS_MAX)
         return FAIL(c, "more than %d response fields are too many", KEPT_FIELDS_MAX);
-    piece = add_owned(format, access_add_response_field, name, false);
+    piece = add_named(c, access_add_response_field, name, false);
     piece->slot = format->kept_count;
     format->kept[format->kept_count++] = piece->owned;
     return 0;
@@ -85,7 +97,7 @@ static int take_variable(struct compiler *c, struct str name)
 {
     for (const struct access_variable *v = access_variables; v->name != NULL; v++) {
         if (is_text(v->name, name)) {
-            add_piece(c->format, v->add, STR(""));
+            add_piece(c, v->add);
             return 0;
         }
     }
@@ -126,7 +138,7 @@ static int take_atom(struct compiler *c, struct str name)
     for (const struct access_atom *atom = access_atoms; atom->add != NULL; atom++) {
         if (!is_text(atom->name, name) && !is_text(atom->long_name, name))
             continue;
-        add_piece(c->format, atom->add, STR(""));
+        add_piece(c, atom->add);
         c->format->needs_times |= atom->needs_times;
         return 0;
     }
@@ -139,7 +151,7 @@ static int take_percent(struct compiler *c, const char **text)
     const char *begin = *text, *end = begin[1] == '(' ? strstr(begin, ")s") : NULL;
 
     if (begin[1] == '%') {
-        add_piece(c->format, access_add_literal, str_make(begin, 1));
+        add_literal(c, str_make(begin, 1));
         *text = begin + 2;
         return 0;
     }
@@ -155,7 +167,7 @@ static int take_text(struct compiler *c, const char *text)
         size_t len = strcspn(text, "%");
 
         if (len > 0)
-            add_piece(c->format, access_add_literal, str_make(text, len));
+            add_literal(c, str_make(text, len));
         text += len;
         if (*text == '%' && take_percent(c, &text) != 0)
             return -1;
@@ -163,36 +175,40 @@ static int take_text(struct compiler *c, const char *text)
     return 0;
 }
 
-static void make_json(struct access_format *format)
+static void make_json(struct compiler *c)
 {
-    format->json = format->needs_times = true;
+    c->format->json = c->format->needs_times = true;
+    add_literal(c, STR("{"));
     for (const struct access_atom *atom = access_atoms; atom->add != NULL; atom++) {
+        size_t comma = atom == access_atoms;
+
         if (atom->long_name == NULL)
             continue;
-        add_piece(format, access_add_literal, format->count == 0 ? STR("{") : STR(","));
-        add_piece(format, access_add_key, str_make(atom->long_name, strlen(atom->long_name)));
-        add_piece(format, atom->add, STR(""));
+        add_literal(c, str_make(atom->key + comma, strlen(atom->key) - comma));
+        add_piece(c, atom->add);
     }
-    add_piece(format, access_add_literal, STR("}"));
+    add_literal(c, STR("}"));
 }
 
 int access_format_compile(struct access_format *format, const char *text, char *error, size_t cap)
 {
-    struct compiler c = {format, error, cap};
+    struct compiler c = {.format = format, .error = error, .cap = cap};
+    int result = 0;
 
     *format = (struct access_format){0};
-    if (strcmp(text, "json") == 0) {
-        make_json(format);
-        return 0;
-    }
     for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
         if (strcmp(text, presets[i].name) == 0)
             text = presets[i].text;
     }
-    if (take_text(&c, text) == 0)
-        return 0;
-    access_format_release(format);
-    return -1;
+    if (strcmp(text, "json") == 0)
+        make_json(&c);
+    else
+        result = take_text(&c, text);
+    if (c.before.len > 0)
+        add_piece(&c, NULL);
+    if (result != 0)
+        access_format_release(format);
+    return result;
 }
 
 void access_format_release(struct access_format *format)
@@ -261,7 +277,10 @@ void access_format_append(const struct access_format *format, struct buf *out, c
     const struct access_line line = {out, entry, stamps, format->json};
 
     update_stamps(stamps);
-    for (size_t i = 0; i < format->count; i++)
-        format->pieces[i].add(&line, &format->pieces[i]);
+    for (const struct access_piece *piece = format->pieces; piece < format->pieces + format->count; piece++) {
+        buf_append_str(out, piece->before);
+        if (piece->add != NULL)
+            piece->add(&line, piece);
+    }
     buf_append_str(out, STR("\n"));
 }
