@@ -24,6 +24,7 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"here"]
 """
+NO_LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"}  # which Python has
 PLAIN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \[\d+\] INFO application app, .*"
 
 
@@ -37,7 +38,7 @@ def log_on_terminal(cserve, directory, options=(), **env):
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "JOURNAL_STREAM")}
     server = subprocess.Popen(
         [cserve, "--port", "0", *options, "--log-level", "debug", "app"], cwd=directory, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=slave, env={**environment, "TERM": "xterm", **env}, start_new_session=True)
+        stdout=subprocess.PIPE, stderr=slave, env={**environment, **NO_LEAKS, "TERM": "xterm", **env}, start_new_session=True)
     os.close(slave)
     try:
         assert server.stdout.readline().startswith(b"Serving")
@@ -115,7 +116,7 @@ def test_lines_for_the_journal_have_priorities(cserve, tmp_path):
     status = os.fstat(write)
     server = subprocess.Popen(
         [cserve, "--port", "0", "app"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=write,
-        env={**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, start_new_session=True)
+        env={**os.environ, **NO_LEAKS, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, start_new_session=True)
     os.close(write)
     try:
         address = harness.parse_address(server.stdout.readline().decode().split()[3])
