@@ -183,7 +183,7 @@ void connection_close(struct connection *c, const char *outcome)
         request_cancel(c); /* and then closes */
         return;
     }
-    request_log_retired(c);
+    request_log_retired(c, true);
     if (c->request != NULL)
         request_end(c, outcome);
     sendq_release(&c->out);
@@ -320,7 +320,7 @@ static bool arrive(struct connection *c)
         give_input_back(c);
         break;
     default:
-        request_log_retired(c);
+        request_log_retired(c, false);
         break;
     }
     connection_enter(c, c->then);
@@ -338,6 +338,7 @@ bool connection_send(struct connection *c, enum connection_is then)
     case SENDQ_DONE:
         return arrive(c);
     case SENDQ_BLOCKED:
+        request_log_retired(c, false);
         if (c->is != CONNECTION_SEND || c->sent > before)
             connection_enter(c, CONNECTION_SEND);
         return false;

@@ -161,23 +161,16 @@ static void log_request(struct request *r, size_t begins, const char *outcome)
     access_log_add(&s->log, &entry);
 }
 
-void request_log_retired(struct connection *c)
+void request_log_retired(struct connection *c, bool ends)
 {
-    struct request *r, *oldest = NULL;
+    struct request *r;
 
-    while ((r = c->retired) != NULL) {
+    while ((r = c->retired) != NULL && (ends || c->sent >= r->answer_end)) {
         c->retired = r->next;
-        r->next = oldest;
-        oldest = r;
-    }
-    while ((r = oldest) != NULL) {
-        bool sent = c->sent >= r->answer_end;
-
-        oldest = r->next;
-        log_request(r, r->begins, sent ? outcome_of(r) : "aborted-sending");
+        c->retired_count--;
+        log_request(r, r->begins, c->sent >= r->answer_end ? outcome_of(r) : "aborted-sending");
         mem_pool_give(&c->server->request_pool, r);
     }
-    c->retired_count = 0;
 }
 
 /* The answer is sent, or never will be. */
@@ -185,7 +178,7 @@ static void log_ended(struct connection *c, const char *outcome)
 {
     struct request *r = c->request;
 
-    request_log_retired(c);
+    request_log_retired(c, true);
     r->answer_end = c->sent + c->out.pending;
     log_request(r, c->in_at, outcome != NULL ? outcome : outcome_of(r));
 }
@@ -219,7 +212,7 @@ void request_end(struct connection *c, const char *outcome)
  */
 static bool retire(struct connection *c)
 {
-    struct request *r = c->request;
+    struct request *r = c->request, **link = &c->retired;
 
     if ((c->server->extras & EXTRA_LOG) == 0) {
         request_end(c, NULL);
@@ -230,8 +223,10 @@ static bool retire(struct connection *c)
     c->retired_count++;
     r->begins = c->in_at;
     r->answer_end = c->sent + c->out.pending;
-    r->next = c->retired;
-    c->retired = r;
+    r->next = NULL;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = r;
     detach(c);
     return true;
 }

@@ -243,7 +243,7 @@ struct connection {
     struct sendq out;
     uint64_t sent;            /* bytes of `out`, ever */
     struct request *request;  /* NULL between requests */
-    struct request *retired;  /* over, but not logged before their answers are sent; the latest first, linked by next */
+    struct request *retired;  /* over, but not logged before their answers are sent; the first first, linked by next */
     struct http_memo *memo;   /* owned: the fields of the latest request; NULL: none so far, or too many */
     size_t memo_room;
     struct peer peer;         /* texts below */
@@ -282,7 +282,7 @@ struct request {
                                  last; time in it */
     uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
     size_t begins;            /* retired: offset in connection->in */
-    struct request *next;     /* retired before it */
+    struct request *next;     /* retired after it */
     struct http_field fields[]; /* config.limits.fields of them, and then a kept_field for each that the log wants */
 };
 
@@ -386,8 +386,8 @@ void request_cancel(struct connection *c);       /* the client is gone while the
 void request_returned(struct connection *c);     /* the handler has run on another thread */
 /* Answers with an error of the server's own, also before a head has come; the connection closes behind it. */
 void request_reject(struct connection *c, int status, const char *text, const char *outcome);
-/* Logs those that were over before, now that their answers are sent, or never will be. */
-void request_log_retired(struct connection *c);
+/* Logs those that were over before, as far as their answers are sent; `ends`: also the others, which never will be. */
+void request_log_retired(struct connection *c, bool ends);
 /* The answer is sent, or (with an outcome) never will be: logs the request, gives everything back. */
 void request_end(struct connection *c, const char *outcome);
 
