@@ -57,8 +57,8 @@ struct access_stamps {
 };
 
 /*
- * Compiles `text`, which is borrowed. 0, or -1 with a message in error[0..cap) that says what is wrong with it; then there is nothing
- * to release.
+ * Compiles `text`, which is borrowed. 0, or -1 with a message in error[0..cap) that says what is wrong with it; then there
+ * is nothing to release.
  */
 int access_format_compile(struct access_format *format, const char *text, char *error, size_t cap);
 void access_format_release(struct access_format *format);

@@ -140,8 +140,8 @@ struct handler_ops {
     /* Takes it, if this thread has not got it: what comes next will need it. True if it had to be taken. */
     bool (*enter)(struct handler *h);
     /*
-     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs that, `verdict` (a literal, such as " so far") and where
-     * it is. On another thread, whose own
+     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs that, `verdict` (a literal, such as
+     * " so far") and where it is. On another thread, whose own
      * handler was entered. Runs code of the interpreter, so the call may have ended when this returns.
      */
     void (*report)(struct handler *h, const struct exchange *x, int64_t age_ms, const char *verdict);

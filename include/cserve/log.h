@@ -41,7 +41,7 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 /* As log_write, for text that is not NUL-terminated or holds NULs (they are escaped). */
 void log_text(enum log_level level, const char *text, size_t len);
 
-/* Writes what the application has to say (wsgi.errors), as it is, whatever the level. Whole lines, unless that is all there is. */
+/* Writes what the application has to say (wsgi.errors), whatever the level: as it is, but for log_set_json. */
 void log_application(const char *bytes, size_t len);
 
 /* The descriptor that lines go to: for a last word from a signal handler. */

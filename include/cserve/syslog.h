@@ -15,8 +15,8 @@
 extern const char *const syslog_facilities[];
 
 /*
- * to: "unix:///dev/log", or "udp://HOST:PORT". Lines are said to be from "cserve.NAME", or "cserve.PREFIX.NAME" with a prefix that is not
- * NULL. 0, or -1 with a message in error[0..cap).
+ * to: "unix:///dev/log", or "udp://HOST:PORT". Lines are said to be from "cserve.NAME", or "cserve.PREFIX.NAME" with a
+ * prefix that is not NULL. 0, or -1 with a message in error[0..cap).
  */
 int syslog_open(const char *to, unsigned facility, const char *prefix, char *error, size_t cap);
 bool syslog_is_open(void);

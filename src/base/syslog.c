@@ -85,10 +85,8 @@ static int set_udp(const char *text, char *error, size_t cap)
     memcpy(&target.address, found->ai_addr, found->ai_addrlen);
     target.address_len = found->ai_addrlen;
     freeaddrinfo(found);
-    if (gethostname(target.host, sizeof(target.host) - 2) != 0)
-        target.host[0] = '\0';
-    if (target.host[0] != '\0')
-        strcat(target.host, " ");
+    if (gethostname(host, sizeof(host)) == 0) /* the other one is not needed any more */
+        snprintf(target.host, sizeof(target.host), "%.*s ", HOST_MAX - 2, host);
     return 0;
 }
 
@@ -156,11 +154,10 @@ static size_t make_header(char header[HEADER_MAX], enum log_level level, const c
 /* What cannot be sent now, or to nobody, is lost. */
 static void send_line(const char *header, size_t header_len, struct str line)
 {
-    struct iovec parts[] = {{(char *)header, header_len}, {(char *)line.ptr, line.len}};
+    size_t len = line.len < LINE_MAX_BYTES ? line.len : LINE_MAX_BYTES;
+    struct iovec parts[] = {{(char *)header, header_len}, {(char *)line.ptr, len}};
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
 
-    if (line.len > LINE_MAX_BYTES)
-        parts[1].iov_len = LINE_MAX_BYTES;
     if (sendmsg(target.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN || errno == EWOULDBLOCK)
         return;
     if (connect_target(target.fd) == 0 && sendmsg(target.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -72,11 +72,12 @@ static bool is_text(const char *text, struct str s)
 
 /* --- %({Name}i)s, %({Name}o)s, %({Name}e)s ------------------------------------------------------ */
 
-static void take_request_field(struct compiler *c, struct str name, bool is_variable)
+static int take_request_field(struct compiler *c, struct str name, bool is_variable)
 {
     struct access_piece *piece = add_named(c, access_add_request_field, name, is_variable);
 
     piece->id = http_field_lookup(piece->name);
+    return 0;
 }
 
 static int take_response_field(struct compiler *c, struct str name)
@@ -101,10 +102,8 @@ static int take_variable(struct compiler *c, struct str name)
             return 0;
         }
     }
-    if (name.len > 5 && memcmp(name.ptr, "HTTP_", 5) == 0) {
-        take_request_field(c, str_make(name.ptr + 5, name.len - 5), true);
-        return 0;
-    }
+    if (name.len > 5 && memcmp(name.ptr, "HTTP_", 5) == 0)
+        return take_request_field(c, str_make(name.ptr + 5, name.len - 5), true);
     return FAIL(c, "of environ only what a request says can be logged (HTTP_..., REQUEST_METHOD, PATH_INFO, REMOTE_ADDR "
                    "and so on), not %.*s", (int)name.len, name.ptr);
 }
@@ -118,9 +117,7 @@ static int take_named(struct compiler *c, struct str atom)
     if (name.len == 0 || atom.ptr[atom.len - 2] != '}')
         return FAIL(c, "%%(%.*s)s must be a name in braces and then i, o or e", (int)atom.len, atom.ptr);
     if (kind == 'i')
-        take_request_field(c, name, false);
-    if (kind == 'i')
-        return 0;
+        return take_request_field(c, name, false);
     if (kind == 'o')
         return take_response_field(c, name);
     if (kind == 'e')

@@ -115,7 +115,7 @@ static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t
     ops->leave(s->monitor.thread.handler);
 }
 
-/* Reports where t's call that began at `since_ms` is, unless it has ended meanwhile, or its request was reported in an earlier call. */
+/* Reports where t's call that began at `since_ms` is, unless it has ended meanwhile, or an earlier one of its request was. */
 static void report_slow(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
 {
     const struct handler_ops *ops = s->handler->ops;
