@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cserve/access_format.h"
 #include "cserve/options.h"
+#include "cserve/syslog.h"
 
 #ifndef CSERVE_VERSION
 #error "the Makefile defines CSERVE_VERSION"
@@ -55,11 +57,36 @@ static int complain(const struct config *config, const char *option, const char 
     return -1;
 }
 
+/* The reason why the format of the access log cannot be, in error. 0, or -1. */
+static int check_format(const struct config *config, char *error, size_t cap)
+{
+    char label[LABEL_MAX], reason[256];
+
+    if (access_format_check(config->process.server.access_logformat, reason, sizeof(reason)) == 0)
+        return 0;
+    options_label(config, "access-logformat", label, sizeof(label));
+    snprintf(error, cap, "%s: %s", label, reason);
+    return -1;
+}
+
+static int open_syslog(const struct config *config, char *error, size_t cap)
+{
+    char label[LABEL_MAX], reason[256];
+
+    if (!config->syslog || syslog_open(config->syslog_to, config->syslog_facility, config->syslog_prefix, reason,
+                                       sizeof(reason)) == 0)
+        return 0;
+    options_label(config, "log-syslog-to", label, sizeof(label));
+    snprintf(error, cap, "%s %s: %s", label, config->syslog_to, reason);
+    return -1;
+}
+
 /* Relative paths of all other options count from --chdir, so it comes first. */
 static int prepare(const struct config *config)
 {
     int umask_bits = config->process.umask_bits;
     const char *dir = config->process.chdir;
+    char error[ERROR_MAX];
 
     if (dir != NULL && chdir(dir) != 0)
         return complain(config, "chdir", dir);
@@ -67,7 +94,13 @@ static int prepare(const struct config *config)
         umask((mode_t)umask_bits);
     if (!config->check && log_open(config->error_log) != 0)
         return complain(config, "error-logfile", config->error_log);
+    if (check_format(config, error, sizeof(error)) != 0 ||
+        (!config->check && open_syslog(config, error, sizeof(error)) != 0)) {
+        fprintf(stderr, "cserve: %s\n", error);
+        return -1;
+    }
     log_set_level(config->log_level);
+    log_set_json(config->log_json);
     return 0;
 }
 
@@ -84,6 +117,7 @@ static int change_log(const struct config *config)
         return -1;
     }
     log_set_level(config->log_level);
+    log_set_json(config->log_json);
     return 0;
 }
 
@@ -98,7 +132,7 @@ static const struct process_config *reread(void)
     options_release(config);
     input.environment = environ; /* which moves when it changes */
     input.running = current;
-    if (options_parse(config, &input, error, sizeof(error)) != 0) {
+    if (options_parse(config, &input, error, sizeof(error)) != 0 || check_format(config, error, sizeof(error)) != 0) {
         log_error("%s", error);
         return NULL;
     }

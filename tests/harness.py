@@ -298,10 +298,11 @@ class Server(Process):
     # What it says.
 
     def access_lines(self):
-        """The lines of the access log so far."""
+        """The whole lines of the access log so far: a reader may come in the middle of a write."""
         if not self.access_log.exists():
             return []
-        return self.access_log.read_bytes().decode("latin-1").splitlines()
+        text = self.access_log.read_bytes().decode("latin-1")
+        return text[: text.rfind("\n") + 1].splitlines()
 
     def wait_access(self, count, deadline=DEADLINE):
         """The access log when it has at least `count` lines."""

@@ -47,6 +47,9 @@ static inline void buf_append_str(struct buf *b, struct str s)
 /* Appends `s` printable, as str_escape does. */
 void buf_append_escaped(struct buf *b, struct str s);
 
+/* Appends `s` as a JSON string, with its quotes; as str_escape_json. */
+void buf_append_json(struct buf *b, struct str s, bool utf8);
+
 /* Appends decimal digits. */
 void buf_append_u64(struct buf *b, uint64_t value);
 

@@ -143,10 +143,11 @@ struct handler_ops {
      */
     int64_t (*enter)(struct handler *h);
     /*
-     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs where it is. On another thread, whose own
+     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs that, `verdict` (a literal, such as
+     * " so far") and where it is. On another thread, whose own
      * handler was entered. Runs code of the interpreter, so the call may have ended when this returns.
      */
-    void (*report)(struct handler *h, const struct exchange *x, int64_t age_ms);
+    void (*report)(struct handler *h, const struct exchange *x, int64_t age_ms, const char *verdict);
     /*
      * Has that call raise. As report, but lets nothing go, so that the call cannot end meanwhile. True if the exchange
      * is at rest, and so may be answered in the handler's stead.

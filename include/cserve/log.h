@@ -4,10 +4,14 @@
  * one traceback) is one write(2), so lines of several processes do not mix. Thread-safe.
  *
  *     2026-11-24 22:48:14 +0000 [4711] WARNING text
+ *
+ * On a terminal the level has a colour, unless NO_COLOR is set. To the journal each line begins with its priority, <4>.
+ * If syslog is open (syslog.h) it gets the text of all messages, too.
  */
 #ifndef CSERVE_LOG_H
 #define CSERVE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
@@ -22,6 +26,12 @@ int log_open(const char *path);
  * was.
  */
 int log_reopen(void);
+/*
+ * Each message is a JSON object of one line:
+ *
+ *     {"time":"2026-11-24T22:48:14+00:00","level":"WARNING","pid":4711,"source":"server","message":"text"}
+ */
+void log_set_json(bool json);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
@@ -31,8 +41,8 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 /* As log_write, for text that is not NUL-terminated or holds NULs (they are escaped). */
 void log_text(enum log_level level, const char *text, size_t len);
 
-/* Writes bytes as they are, whatever the level: wsgi.errors. */
-void log_raw(const char *bytes, size_t len);
+/* Writes what the application has to say (wsgi.errors), whatever the level: as it is, but for log_set_json. */
+void log_application(const char *bytes, size_t len);
 
 /* The descriptor that lines go to: for a last word from a signal handler. */
 int log_fd(void);

@@ -18,6 +18,11 @@ struct config {
     struct process_config process;
     const char *error_log;     /* path, "-" for stderr */
     enum log_level log_level;
+    bool log_json;
+    bool syslog;
+    const char *syslog_to;     /* as syslog_open takes them */
+    unsigned syslog_facility;
+    const char *syslog_prefix;
     const char *host;          /* --host and --port: the address when no --bind is given */
     int port;
     bool show_help;

@@ -26,8 +26,11 @@ struct server_config {
     int worker_connections;    /* open at once */
     int threads;               /* requests in the handler at once; 1: the loop's own thread alone */
     int timeout_ms;            /* for the handler to answer one request */
+    int slow_request_ms;       /* of that, after which the error log says where it is */
     uint64_t body_buffer;      /* content up to this many bytes stays in memory */
     const char *access_log;    /* path, "-" for stdout, NULL for none */
+    bool access_not_to_syslog; /* even if that is open (syslog.h) */
+    const char *access_logformat; /* access_format.h; NULL: "combined" */
     const char *server_name;   /* value of the Server field; "" for none */
     bool show_requests;        /* print requests and response heads to stdout */
     struct cidr_list forwarded_allow; /* peers whose forwarded fields are believed */

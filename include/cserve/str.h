@@ -58,4 +58,11 @@ int str_to_u64(struct str s, uint64_t max, uint64_t *out);
  */
 size_t str_escape(char *dst, size_t cap, struct str s);
 
+/*
+ * Writes `s` to `dst` as it stands in a JSON string, without the quotes. `utf8`: what is UTF-8 in it stays. All other
+ * bytes above 0x7e, and controls, become the character of that number (latin-1), \u00XX: so the result is valid whatever `s`
+ * holds. Returns the bytes written; needs 6 for each byte of `s`.
+ */
+size_t str_escape_json(char *dst, struct str s, bool utf8);
+
 #endif

@@ -48,6 +48,17 @@ void buf_append_escaped(struct buf *b, struct str s)
     b->len += str_escape(room, 4 * s.len, s);
 }
 
+void buf_append_json(struct buf *b, struct str s, bool utf8)
+{
+    if (s.len > SIZE_MAX / 16)
+        abort();
+    char *room = buf_room(b, 6 * s.len + 2);
+    *room = '"';
+    size_t len = 1 + str_escape_json(room + 1, s, utf8);
+    room[len++] = '"';
+    b->len += len;
+}
+
 void buf_append_u64(struct buf *b, uint64_t value)
 {
     char digits[20]; /* 2^64-1 has 20 */

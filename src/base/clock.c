@@ -5,6 +5,8 @@
  */
 #include "cserve/clock.h"
 
+#include <string.h>
+
 static struct timespec monotonic(void)
 {
     struct timespec now;
@@ -29,4 +31,24 @@ time_t clock_wall(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec;
+}
+
+void clock_format(char out[CLOCK_TEXT_MAX], time_t when)
+{
+    struct tm local;
+    size_t len;
+
+    localtime_r(&when, &local);
+    len = strftime(out, CLOCK_TEXT_MAX - 1, "%Y-%m-%dT%H:%M:%S%z", &local);
+    if (len < 2)
+        return;
+    memmove(out + len - 1, out + len - 2, 3); /* the minutes of the offset, and the NUL */
+    out[len - 2] = ':';
+}
+
+const char *clock_month(const struct tm *when)
+{
+    static const char names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+    return names[when->tm_mon];
 }

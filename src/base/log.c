@@ -17,27 +17,62 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cserve/buf.h"
 #include "cserve/clock.h"
 #include "cserve/mem.h"
+#include "cserve/syslog.h"
 
 #define WRITE_WAIT_MS 100 /* for the reader of a pipe that is set to non-blocking */
 
 static _Atomic int descriptor = STDERR_FILENO;
 static char *file; /* owned; NULL: stderr */
 static _Atomic int threshold = LOG_LEVEL_INFO;
+static bool json;      /* these three are set before there are threads */
+static bool colours;   /* a person looks at it */
+static bool journal;   /* systemd's journal reads it */
 
-static const char *const level_names[] = {
-    [LOG_LEVEL_DEBUG] = "DEBUG", [LOG_LEVEL_INFO] = "INFO",         [LOG_LEVEL_WARNING] = "WARNING",
-    [LOG_LEVEL_ERROR] = "ERROR", [LOG_LEVEL_CRITICAL] = "CRITICAL",
+static const struct level {
+    const char *name;
+    const char *colour;   /* begins it, on a terminal */
+    const char *priority; /* of syslog, as the journal reads it */
+} levels[] = {
+    [LOG_LEVEL_DEBUG] = {"DEBUG", "\033[2m", "<7>"},        [LOG_LEVEL_INFO] = {"INFO", "", "<6>"},
+    [LOG_LEVEL_WARNING] = {"WARNING", "\033[33m", "<4>"},   [LOG_LEVEL_ERROR] = {"ERROR", "\033[31m", "<3>"},
+    [LOG_LEVEL_CRITICAL] = {"CRITICAL", "\033[1;31m", "<2>"},
 };
 
 static int open_file(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+}
+
+static bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0';
+}
+
+static bool is_terminal(int fd)
+{
+    const char *kind = getenv("TERM");
+
+    return isatty(fd) && kind != NULL && strcmp(kind, "dumb") != 0 && !is_set("NO_COLOR");
+}
+
+/* Whether fd is what systemd connected to the journal: JOURNAL_STREAM has its device and inode. */
+static bool is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat is;
+
+    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &is) == 0 &&
+           is.st_dev == device && is.st_ino == inode;
 }
 
 int log_open(const char *path)
@@ -49,6 +84,8 @@ int log_open(const char *path)
         return -1;
     free(file);
     file = is_file ? mem_strndup(path, strlen(path)) : NULL;
+    colours = !is_file && is_terminal(fd);
+    journal = !is_file && is_journal(fd);
     int before = atomic_exchange(&descriptor, fd);
     if (before != STDERR_FILENO)
         close(before);
@@ -68,6 +105,11 @@ int log_reopen(void)
     result = dup3(fd, log_fd(), O_CLOEXEC) < 0 ? -1 : 0;
     close(fd);
     return result;
+}
+
+void log_set_json(bool on)
+{
+    json = on;
 }
 
 void log_set_level(enum log_level level)
@@ -92,7 +134,7 @@ static bool may_try_again(int fd)
     return errno == EINTR || (errno == EAGAIN && poll(&room, 1, WRITE_WAIT_MS) > 0);
 }
 
-void log_raw(const char *bytes, size_t len)
+static void write_out(const char *bytes, size_t len)
 {
     int fd = log_fd();
     int saved = errno;
@@ -109,78 +151,145 @@ void log_raw(const char *bytes, size_t len)
     errno = saved;
 }
 
-static void append_prefix(struct buf *line, enum log_level level)
+/* Text with its NULs escaped. */
+static void append_text(struct buf *line, struct str text)
 {
+    while (text.len > 0) {
+        const char *nul = memchr(text.ptr, '\0', text.len);
+        size_t run = nul == NULL ? text.len : (size_t)(nul - text.ptr);
+
+        buf_append(line, text.ptr, run);
+        if (nul != NULL)
+            buf_append(line, "\\x00", 4);
+        run += nul != NULL;
+        text = str_make(text.ptr + run, text.len - run);
+    }
+}
+
+static void append_plain(struct buf *line, enum log_level level, struct str text)
+{
+    const struct level *is = &levels[level];
+    bool coloured = colours && is->colour[0] != '\0';
     char date[40];
     struct tm local;
     time_t now = clock_wall();
 
     localtime_r(&now, &local);
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S %z", &local);
-    buf_printf(line, "%s [%ld] %s ", date, (long)getpid(), level_names[level]);
-}
-
-/* Ends the text with exactly one newline. */
-static void append_end(struct buf *line)
-{
-    while (line->len > 0 && line->data[line->len - 1] == '\n')
-        line->len--;
+    buf_printf(line, "%s [%ld] %s%s%s ", date, (long)getpid(), coloured ? is->colour : "", is->name,
+               coloured ? "\033[0m" : "");
+    append_text(line, text);
     buf_append(line, "\n", 1);
 }
 
-static void append_format(struct buf *line, const char *format, va_list args)
+static void append_json(struct buf *line, enum log_level level, const char *source, struct str text)
 {
-    va_list again;
+    char date[CLOCK_TEXT_MAX];
 
-    va_copy(again, args);
-    /*
-     * NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the callers begin it, which the analyser does not
-     * see
-     */
-    int len = vsnprintf(NULL, 0, format, args);
-    if (len > 0) {
-        vsnprintf(buf_room(line, (size_t)len + 1), (size_t)len + 1, format, again);
-        line->len += (size_t)len;
+    clock_format(date, clock_wall());
+    buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%ld,\"source\":\"%s\",\"message\":", date,
+               levels[level].name, (long)getpid(), source);
+    buf_append_json(line, text, true);
+    buf_append(line, "}\n", 2);
+}
+
+/* The journal takes each line for a message. */
+static void write_to_journal(enum log_level level, const struct buf *lines)
+{
+    const char *at = lines->data, *end = at + lines->len;
+    struct buf out;
+
+    buf_init(&out);
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+        buf_append(&out, levels[level].priority, strlen(levels[level].priority));
+        buf_append(&out, at, (size_t)(newline + 1 - at));
+        at = newline + 1;
     }
-    va_end(again);
+    write_out(out.data, out.len);
+    buf_release(&out);
+}
+
+static struct str without_newlines(struct str text)
+{
+    while (text.len > 0 && text.ptr[text.len - 1] == '\n')
+        text.len--;
+    return text;
+}
+
+static void emit(enum log_level level, struct str text)
+{
+    struct buf line;
+
+    text = without_newlines(text);
+    buf_init(&line);
+    if (json)
+        append_json(&line, level, "server", text);
+    else
+        append_plain(&line, level, text);
+    if (journal)
+        write_to_journal(level, &line);
+    else
+        write_out(line.data, line.len);
+    if (syslog_is_open())
+        syslog_send(level, "error", json ? str_make(line.data, line.len) : text);
+    buf_release(&line);
 }
 
 void log_write(enum log_level level, const char *format, ...)
 {
-    struct buf line;
-    va_list args;
+    struct buf text;
+    va_list args, again;
+    int len;
 
     if (level < log_get_level())
         return;
-    buf_init(&line);
-    append_prefix(&line, level);
+    buf_init(&text);
     va_start(args, format);
-    append_format(&line, format, args);
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, format, args);
+    if (len > 0) {
+        vsnprintf(buf_room(&text, (size_t)len + 1), (size_t)len + 1, format, again);
+        text.len += (size_t)len;
+    }
+    va_end(again);
     va_end(args);
-    append_end(&line);
-    log_raw(line.data, line.len);
-    buf_release(&line);
+    emit(level, str_make(text.data, text.len));
+    buf_release(&text);
 }
 
 void log_text(enum log_level level, const char *text, size_t len)
 {
-    struct buf line;
+    if (level >= log_get_level())
+        emit(level, str_make(text, len));
+}
 
-    if (level < log_get_level())
-        return;
-    buf_init(&line);
-    append_prefix(&line, level);
-    while (len > 0) {
-        const char *nul = memchr(text, '\0', len);
-        size_t run = nul == NULL ? len : (size_t)(nul - text);
-        buf_append(&line, text, run);
-        if (nul != NULL)
-            buf_append(&line, "\\x00", 4);
-        run += nul != NULL;
-        text += run;
-        len -= run;
+/* Each line of the application's as an object. */
+static void append_application(struct buf *out, struct str text)
+{
+    while (text.len > 0) {
+        const char *newline = memchr(text.ptr, '\n', text.len);
+        size_t len = newline != NULL ? (size_t)(newline - text.ptr) : text.len;
+
+        append_json(out, LOG_LEVEL_INFO, "application", str_make(text.ptr, len));
+        len += newline != NULL;
+        text = str_make(text.ptr + len, text.len - len);
     }
-    append_end(&line);
-    log_raw(line.data, line.len);
-    buf_release(&line);
+}
+
+void log_application(const char *bytes, size_t len)
+{
+    struct str text = str_make(bytes, len);
+    struct buf out;
+
+    buf_init(&out);
+    if (json)
+        append_application(&out, text);
+    if (json)
+        text = str_make(out.data, out.len);
+    write_out(text.ptr, text.len);
+    if (syslog_is_open())
+        syslog_send(LOG_LEVEL_INFO, "error", text);
+    buf_release(&out);
 }

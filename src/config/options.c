@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cserve/syslog.h"
+
 #include "option.h"
 
 #define FIELD(path) .at = offsetof(struct config, path), .size = sizeof(((struct config *)0)->path)
@@ -68,6 +70,10 @@ static const struct option application[] = {
 static const struct option logging[] = {
     {.name = "access-logfile", .metavar = "FILE", .kind = OPTION_TEXT, SERVER(access_log),
      .help = "Append a line for each request to this file; - is stdout. Without it there is no access log."},
+    {.name = "access-logformat", .metavar = "FORMAT", .kind = OPTION_TEXT, SERVER(access_logformat),
+     .text = "combined",
+     .help = "What these lines say: combined, common, json, or a text with atoms such as %(h)s; docs/logs.md "
+             "lists them."},
     {.name = "error-logfile", .alias = "log-file", .metavar = "FILE", .kind = OPTION_TEXT,
      FIELD(error_log), .text = "-",
      .help = "Append messages, tracebacks and what the application writes to wsgi.errors to this file; - is "
@@ -75,6 +81,30 @@ static const struct option logging[] = {
     {.name = "log-level", .metavar = "LEVEL", .kind = OPTION_CHOICE, FIELD(log_level), .choices = levels,
      .initial = LOG_LEVEL_INFO,
      .help = "Least important messages to log: debug, info, warning, error or critical."},
+    {.name = "log-json", .kind = OPTION_FLAG, FIELD(log_json),
+     .help = "Write each message of the error log as a JSON object of one line. For the access log: "
+             "--access-logformat json."},
+    {.name = "log-syslog", .kind = OPTION_FLAG, FIELD(syslog),
+     .at_start = true,
+     .help = "Send the error log and the access log to syslog, too."},
+    {.name = "log-syslog-to", .metavar = "ADDRESS", .kind = OPTION_TEXT, FIELD(syslog_to),
+     .text = "unix:///dev/log",
+     .at_start = true,
+     .help = "Where that listens: unix:///PATH or udp://HOST:PORT."},
+    {.name = "log-syslog-facility", .metavar = "NAME", .kind = OPTION_CHOICE, FIELD(syslog_facility),
+     .choices = syslog_facilities, .initial = 1,
+     .at_start = true,
+     .help = "The facility of what is sent there: user, daemon, local0 and so on."},
+    {.name = "log-syslog-prefix", .metavar = "TEXT", .kind = OPTION_TEXT, FIELD(syslog_prefix),
+     .at_start = true,
+     .help = "Lines there are from cserve.TEXT.error and cserve.TEXT.access, instead of cserve.error and "
+             "cserve.access."},
+    {.name = "disable-redirect-access-to-syslog", .kind = OPTION_FLAG, SERVER(access_not_to_syslog),
+     .help = "Send only the error log to syslog."},
+    {.name = "slow-request", .metavar = "SECONDS", .kind = OPTION_DURATION, SERVER(slow_request_ms),
+     .max = DAY_MS,
+     .help = "Say in the error log where the application is when a request has kept it so long, while it goes "
+             "on; 0: never."},
     {.name = "show-requests", .kind = OPTION_FLAG, SERVER(show_requests),
      .help = "Print each request as it came over the wire, and the response head that answered it."},
     {0},

@@ -194,7 +194,7 @@ static int take_choice(const struct reading *r, const char *value)
 {
     const char *const *choices = r->option->choices;
     size_t nearest = 0;
-    char all[128];
+    char all[256];
 
     for (size_t i = 0; choices[i] != NULL; i++) {
         if (strcmp(value, choices[i]) == 0) {

@@ -314,13 +314,13 @@ void call_cancel(struct call *call)
     call_end(call, false);
 }
 
-void call_report(const struct call *call, int64_t age_ms)
+void call_report(const struct call *call, int64_t age_ms, const char *verdict)
 {
     char heading[HEADING_MAX], text[CALL_TEXT_MAX];
 
     call_describe(call, text);
-    snprintf(heading, sizeof(heading), "%s has taken %.1f s, which is too long; the application is at", text,
-             (double)age_ms / 1000);
+    snprintf(heading, sizeof(heading), "%s has taken %.1f s%s; the application is at", text, (double)age_ms / 1000,
+             verdict);
     traceback_log_thread(heading, call->gateway->thread);
 }
 

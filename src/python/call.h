@@ -48,10 +48,10 @@ enum handler_verdict call_resume(struct call *call);
 void call_cancel(struct call *call);
 
 /*
- * The call has taken `age_ms`, too long: logs where it is. On another thread than the call's, with the GIL, which
+ * The call has taken `age_ms`: logs that, `verdict` and where it is. On another thread than the call's, with the GIL, which
  * others may have meanwhile: afterwards the call may be over.
  */
-void call_report(const struct call *call, int64_t age_ms);
+void call_report(const struct call *call, int64_t age_ms, const char *verdict);
 /*
  * Has cserve.RequestTimeout raised in the call. As call_report, but keeps the GIL. True if nothing of its exchange is in
  * use now.

@@ -20,7 +20,7 @@ static void write_held(struct errors *self, size_t len)
 {
     if (len == 0)
         return;
-    log_raw(self->held.data, len);
+    log_application(self->held.data, len);
     self->inside_line = self->held.data[len - 1] != '\n';
     buf_consume(&self->held, len);
     if (self->held.cap / 2 > HELD_MAX && self->held.len == 0)

@@ -90,11 +90,11 @@ static int64_t on_enter(struct handler *h)
 }
 
 /* Until the application is called there is nothing to end. */
-static void on_report(struct handler *h, const struct exchange *x, int64_t age_ms)
+static void on_report(struct handler *h, const struct exchange *x, int64_t age_ms, const char *verdict)
 {
     (void)h;
     if (x->state != NULL)
-        call_report(x->state, age_ms);
+        call_report(x->state, age_ms, verdict);
 }
 
 static bool on_expire(struct handler *h, struct exchange *x)

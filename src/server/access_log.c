@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The access log, in the Combined Log Format with one field more: how the request ended. */
+/* The file behind the access log: lines gather, and go there together. */
 #include "access_log.h"
 
 #include <errno.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cserve/clock.h"
 #include "cserve/log.h"
+#include "cserve/syslog.h"
 
 enum { FLUSH_BYTES = 64 * 1024 };
 
@@ -17,14 +17,25 @@ static int open_file(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 }
 
-int access_log_open(struct access_log *log, const char *path)
+int access_log_open(struct access_log *log, const char *path, const char *format, bool to_syslog)
 {
-    *log = (struct access_log){.fd = -1};
+    char error[256];
+
+    *log = (struct access_log){.fd = -1, .stamps.pid = getpid()};
     buf_init(&log->lines);
-    if (path == NULL)
+    log->to_syslog = to_syslog && syslog_is_open();
+    if (path == NULL && !log->to_syslog)
         return 0;
-    log->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : open_file(path);
-    return log->fd < 0 ? -1 : 0;
+    if (access_format_compile(&log->format, format != NULL ? format : "combined", error, sizeof(error)) != 0) {
+        log_error("--access-logformat: %s", error);
+        return -1;
+    }
+    if (path != NULL)
+        log->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : open_file(path);
+    log->on = path == NULL || log->fd >= 0;
+    if (!log->on)
+        log_error("cannot open the access log %s: %s", path, strerror(errno));
+    return log->on ? 0 : -1;
 }
 
 int access_log_reopen(struct access_log *log, const char *path)
@@ -47,60 +58,24 @@ void access_log_close(struct access_log *log)
     if (log->fd > STDOUT_FILENO)
         close(log->fd);
     log->fd = -1;
+    log->on = false;
+    access_format_release(&log->format);
     buf_release(&log->lines);
-}
-
-static void update_stamp(struct access_log *log)
-{
-    time_t now = clock_wall();
-    struct tm local;
-
-    if (now == log->stamp_at)
-        return;
-    log->stamp_at = now;
-    localtime_r(&now, &local);
-    strftime(log->stamp, sizeof(log->stamp), "%d/%b/%Y:%H:%M:%S %z", &local);
-}
-
-static void add_text(struct buf *b, struct str text)
-{
-    buf_append(b, "\"", 1);
-    if (text.len == 0)
-        buf_append(b, "-", 1);
-    else
-        buf_append_escaped(b, text);
-    buf_append(b, "\" ", 2);
 }
 
 void access_log_add(struct access_log *log, const struct access_entry *entry)
 {
-    struct buf *b = &log->lines;
-
-    update_stamp(log);
-    buf_append_str(b, entry->remote.len > 0 ? entry->remote : STR("-"));
-    buf_append_str(b, STR(" - - ["));
-    buf_append(b, log->stamp, strlen(log->stamp));
-    buf_append_str(b, STR("] "));
-    add_text(b, entry->line);
-    if (entry->status == 0)
-        buf_append_str(b, STR("-"));
-    else
-        buf_append_u64(b, (uint64_t)entry->status);
-    buf_append_str(b, STR(" "));
-    buf_append_u64(b, entry->bytes);
-    buf_append_str(b, STR(" "));
-    add_text(b, entry->referer);
-    add_text(b, entry->user_agent);
-    buf_append(b, entry->outcome, strlen(entry->outcome));
-    buf_append_str(b, STR("\n"));
-    if (b->len >= FLUSH_BYTES)
+    access_format_append(&log->format, &log->lines, entry, &log->stamps);
+    if (log->lines.len >= FLUSH_BYTES)
         access_log_flush(log);
 }
 
 void access_log_flush(struct access_log *log)
 {
-    size_t at = 0;
+    size_t at = log->fd >= 0 ? 0 : log->lines.len;
 
+    if (log->to_syslog)
+        syslog_send(LOG_LEVEL_INFO, "access", str_make(log->lines.data, log->lines.len));
     while (at < log->lines.len) {
         ssize_t count = write(log->fd, log->lines.data + at, log->lines.len - at);
 

@@ -183,6 +183,7 @@ void connection_close(struct connection *c, const char *outcome)
         request_cancel(c); /* and then closes */
         return;
     }
+    request_log_retired(c, true);
     if (c->request != NULL)
         request_end(c, outcome);
     sendq_release(&c->out);
@@ -319,6 +320,7 @@ static bool arrive(struct connection *c)
         give_input_back(c);
         break;
     default:
+        request_log_retired(c, false);
         break;
     }
     connection_enter(c, c->then);
@@ -329,14 +331,15 @@ static bool arrive(struct connection *c)
 
 bool connection_send(struct connection *c, enum connection_is then)
 {
-    uint64_t sent = 0;
+    uint64_t before = c->sent;
 
     c->then = then;
-    switch (sendq_flush(&c->out, &c->stream, &sent)) {
+    switch (sendq_flush(&c->out, &c->stream, &c->sent)) {
     case SENDQ_DONE:
         return arrive(c);
     case SENDQ_BLOCKED:
-        if (c->is != CONNECTION_SEND || sent > 0)
+        request_log_retired(c, false);
+        if (c->is != CONNECTION_SEND || c->sent > before)
             connection_enter(c, CONNECTION_SEND);
         return false;
     case SENDQ_BROKEN:

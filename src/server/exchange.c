@@ -72,6 +72,20 @@ bool exchange_is_committed(const struct exchange *x)
     return ((const struct request *)x)->committed;
 }
 
+/* The response head is final, and the next to be queued. */
+static void note_head(struct request *r, struct str head)
+{
+    const struct connection *c = r->connection;
+    const struct server *s = c->server;
+
+    if ((s->extras & EXTRA_TRACE) != 0)
+        wire_trace_response(head);
+    if ((s->extras & EXTRA_LOG) == 0)
+        return;
+    r->answer_at = c->sent + c->out.pending;
+    access_format_keep(&s->log.format, head, request_kept(r));
+}
+
 void exchange_commit(struct exchange *x, int64_t total)
 {
     struct request *r = request_of(x);
@@ -87,8 +101,8 @@ void exchange_commit(struct exchange *x, int64_t total)
 
     http_response_end(&x->response, out, &context);
     r->committed = true;
-    if (s->config.show_requests)
-        wire_trace_response(str_make(out->data + x->response.start, x->response.head_size));
+    if (s->extras != 0)
+        note_head(r, str_make(out->data + x->response.start, x->response.head_size));
     sendq_commit(&r->connection->out);
 }
 
@@ -182,9 +196,8 @@ enum exchange_result exchange_flush(struct exchange *x)
 {
     struct request *r = request_of(x);
     struct connection *c = r->connection;
-    uint64_t sent = 0;
 
-    if (!r->gone && sendq_flush(&c->out, &c->stream, &sent) == SENDQ_BROKEN) {
+    if (!r->gone && sendq_flush(&c->out, &c->stream, &c->sent) == SENDQ_BROKEN) {
         r->gone = true;
         r->gone_because = errno;
     }

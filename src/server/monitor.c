@@ -6,7 +6,8 @@
  * loop's thread is still in, and the loop goes to another thread. When calls have ceased for some ticks it parks, at
  * most until the next deadline, so an idle server wakes for nothing.
  *
- * A call that takes longer than config.timeout_ms is ended. The monitor takes the GIL for that: while it keeps it, the call
+ * A request that takes longer than config.slow_request_ms is reported, once, with where it is. A call that takes longer than
+ * config.timeout_ms is ended. The monitor takes the GIL for that: while it keeps it, the call
  * cannot return, so the request is there to be looked at and answered. A handler that is still in its call
  * some seconds later is beyond us, and whoever supervises this process is told.
  */
@@ -73,21 +74,22 @@ static void report_stuck(struct server *s, const struct thread *t, int64_t age_m
  * A handler that keeps the GIL for good, in code that is not Python, leaves nobody to report it: the process then aborts,
  * faulthandler prints where every thread is, and the master starts another.
  */
-static bool arm_watchdog(timer_t *timer)
+static bool arm_watchdog(timer_t *timer, int64_t after_ms)
 {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGABRT};
-    const struct itimerspec after = {.it_value.tv_sec = STUCK_MS / 1000};
+    const struct itimerspec after = {.it_value = {.tv_sec = after_ms / 1000, .tv_nsec = after_ms % 1000 * 1000000 + 1}};
 
     return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 && timer_settime(*timer, 0, &after, NULL) == 0;
 }
 
-/* Ends t's call that began at `since_ms`, unless it has ended meanwhile. */
-static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
+/* Takes the GIL, for which it waits no longer than a call that is `age_ms` old may keep it. */
+static void enter(struct server *s, int64_t age_ms)
 {
     struct thread *me = &s->monitor.thread;
     const struct handler_ops *ops = s->handler->ops;
+    int64_t left_ms = s->config.timeout_ms > age_ms ? s->config.timeout_ms - age_ms : 0;
     timer_t watchdog;
-    bool armed = arm_watchdog(&watchdog);
+    bool armed = s->config.timeout_ms > 0 && arm_watchdog(&watchdog, left_ms + STUCK_MS);
 
     if (me->handler == NULL)
         me->handler = ops->attach(s->handler);
@@ -96,16 +98,66 @@ static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t
     ops->enter(me->handler);
     if (armed)
         timer_delete(watchdog);
+}
+
+/* Ends t's call that began at `since_ms`, unless it has ended meanwhile. */
+static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
+{
+    const struct handler_ops *ops = s->handler->ops;
+
+    enter(s, age_ms);
     if (atomic_load(&t->since_ms) == since_ms)
-        ops->report(t->handler, &t->acting->request->exchange, age_ms);
+        ops->report(t->handler, &t->acting->request->exchange, age_ms, ", which is too long");
     /* Others may have had the GIL since: the call may be over, and t be in another. */
     if (atomic_load(&t->since_ms) == since_ms && ops->expire(t->handler, &t->acting->request->exchange))
         exchange_expire(t->acting->request);
     t->expired_ms = since_ms;
-    ops->leave(me->handler);
+    ops->leave(s->monitor.thread.handler);
 }
 
-/* Looks at every call. Returns the milliseconds until the next deadline or second look; -1: nobody is in a handler. */
+/* Reports where t's call that began at `since_ms` is, unless it has ended meanwhile, or an earlier one of its request was. */
+static void report_slow(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
+{
+    const struct handler_ops *ops = s->handler->ops;
+
+    enter(s, age_ms);
+    if (atomic_load(&t->since_ms) == since_ms && !t->acting->request->reported) {
+        t->acting->request->reported = true;
+        ops->report(t->handler, &t->acting->request->exchange, age_ms, " so far");
+    }
+    t->slow_ms = since_ms;
+    ops->leave(s->monitor.thread.handler);
+}
+
+/* --timeout, for the call that t is in. Milliseconds until it is to be looked at again; -1: never. */
+static int64_t keep_deadline(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
+{
+    int64_t left_ms = s->config.timeout_ms - age_ms;
+
+    if (s->config.timeout_ms == 0)
+        return -1;
+    if (left_ms > 0)
+        return left_ms;
+    if (t->expired_ms != since_ms)
+        expire(s, t, since_ms, age_ms);
+    else
+        report_stuck(s, t, age_ms);
+    return STUCK_MS / 10;
+}
+
+/* --slow-request, as keep_deadline. */
+static int64_t keep_patience(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
+{
+    if (s->config.slow_request_ms == 0 || t->slow_ms == since_ms)
+        return -1;
+    if (age_ms < s->config.slow_request_ms)
+        return s->config.slow_request_ms - age_ms;
+    if (s->config.timeout_ms == 0 || age_ms < s->config.timeout_ms) /* else that reports it */
+        report_slow(s, t, since_ms, age_ms);
+    return -1;
+}
+
+/* Looks at every call. Returns the milliseconds until the next deadline or second look; -1: there is none. */
 static int64_t keep_deadlines(struct server *s)
 {
     int64_t now_ms = clock_ms(), soonest = -1;
@@ -113,18 +165,16 @@ static int64_t keep_deadlines(struct server *s)
     for (int i = 0; i < s->thread_count; i++) {
         struct thread *t = &s->threads[i];
         int64_t since_ms = atomic_load(&t->since_ms), age_ms = now_ms - since_ms;
-        int64_t left = s->config.timeout_ms - age_ms;
+        int64_t patience, deadline;
 
-        if (since_ms == 0 || s->config.timeout_ms == 0)
+        if (since_ms == 0)
             continue;
-        if (left <= 0 && t->expired_ms != since_ms)
-            expire(s, t, since_ms, age_ms);
-        else if (left <= 0)
-            report_stuck(s, t, age_ms);
-        if (left <= 0)
-            left = STUCK_MS / 10;
-        if (soonest < 0 || left < soonest)
-            soonest = left;
+        patience = keep_patience(s, t, since_ms, age_ms);
+        deadline = keep_deadline(s, t, since_ms, age_ms);
+        if (patience >= 0 && (soonest < 0 || patience < soonest))
+            soonest = patience;
+        if (deadline >= 0 && (soonest < 0 || deadline < soonest))
+            soonest = deadline;
     }
     return soonest;
 }
@@ -217,11 +267,10 @@ static void *monitor_main(void *argument)
 
 int monitor_start(struct server *s)
 {
-    int error = 0;
+    bool needed = s->thread_count > 1 || s->config.timeout_ms > 0 || s->config.slow_request_ms > 0;
+    int error = needed ? pthread_create(&s->monitor.thread.id, NULL, monitor_main, s) : 0;
 
-    if (s->thread_count > 1 || s->config.timeout_ms > 0)
-        error = pthread_create(&s->monitor.thread.id, NULL, monitor_main, s);
-    s->monitor.running = error == 0 && (s->thread_count > 1 || s->config.timeout_ms > 0);
+    s->monitor.running = error == 0 && needed;
     return error;
 }
 

@@ -40,36 +40,6 @@ static void request_begin(struct connection *c)
     c->request = r;
 }
 
-/* The first line of the head so far, without what ends it. */
-static struct str request_line(const struct request *r)
-{
-    const struct connection *c = r->connection;
-    struct str raw = str_make(c->in.data + c->in_at, c->in.len - c->in_at);
-    size_t len = 0;
-
-    if (raw.len == 0)
-        return raw;
-    while (len < raw.len && (raw.ptr[len] == '\r' || raw.ptr[len] == '\n'))
-        len++;
-    raw = str_make(raw.ptr + len, raw.len - len);
-    for (len = 0; len < raw.len && raw.ptr[len] != '\r' && raw.ptr[len] != '\n'; len++) {
-        if (len == c->server->config.limits.line)
-            break;
-    }
-    return str_make(raw.ptr, len);
-}
-
-static struct str field_value(const struct request *r, enum http_field_id id)
-{
-    const struct http_head *head = &r->exchange.head;
-
-    for (uint32_t i = 0; r->parsed && i < head->field_count; i++) {
-        if (head->fields[i].id == id)
-            return http_field_value(&head->fields[i], r->exchange.raw);
-    }
-    return str_make(NULL, 0);
-}
-
 /* Whether the peer is a proxy that may speak for others. */
 static bool is_trusted(const struct connection *c)
 {
@@ -100,38 +70,165 @@ static void apply_forwarded(struct request *r)
         r->peer.scheme = forwarded.scheme;
 }
 
-static void log_request(const struct request *r, const char *outcome)
+static const char *outcome_of(const struct request *r)
+{
+    return r->outcome != NULL ? r->outcome : "ok";
+}
+
+/* --- the access log ----------------------------------------------------------------------------- */
+
+/* The first line of a head of which only raw[0..len) has come, without what ends it. */
+static struct str incomplete_line(const char *raw, size_t len, size_t limit)
+{
+    size_t start = 0, end;
+
+    while (start < len && (raw[start] == '\r' || raw[start] == '\n'))
+        start++;
+    for (end = start; end < len && raw[end] != '\r' && raw[end] != '\n'; end++) {
+        if (end - start == limit)
+            break;
+    }
+    return str_make(raw + start, end - start);
+}
+
+/* The line of a complete head, which ends behind the target with " HTTP/1.x". */
+static struct str complete_line(const struct http_head *head, const char *raw)
+{
+    const char *line = raw + head->start;
+
+    return str_make(line, (size_t)(head->target.ptr + head->target.len - line) + strlen(" HTTP/1.x"));
+}
+
+/* What the log says of the head and content of a request that begins at `raw`, where `len` bytes are. */
+static void describe_question(struct access_entry *entry, struct request *r, const char *raw, size_t len)
+{
+    struct http_head *head = &r->exchange.head;
+
+    http_head_rebase(head, raw);
+    entry->head = head;
+    entry->raw = r->parsed ? raw : NULL;
+    entry->line = r->parsed ? complete_line(head, raw)
+                            : incomplete_line(raw, len, r->connection->server->config.limits.line);
+    entry->bytes_in = r->parsed ? head->size + (r->started ? r->exchange.content.len : r->body.received) : len;
+}
+
+/* What it says of the answer, so much of which is sent. */
+static void describe_answer(struct access_entry *entry, struct request *r)
+{
+    uint64_t sent = r->connection->sent, unsent = r->answer_end > sent ? r->answer_end - sent : 0;
+
+    if (!r->committed)
+        return;
+    entry->status = r->exchange.response.status;
+    entry->content = r->content_sent > unsent ? r->content_sent - unsent : 0;
+    entry->bytes_out = sent > r->answer_at ? r->answer_end - unsent - r->answer_at : 0;
+    entry->kept = request_kept(r);
+}
+
+static void describe_times(struct access_entry *entry, const struct request *r)
+{
+    int64_t now_us;
+
+    if ((r->connection->server->extras & EXTRA_TIMES) == 0)
+        return;
+    now_us = clock_us();
+    entry->receive_us = (r->started ? r->complete_us : now_us) - r->begun_us;
+    if (!r->started)
+        return;
+    entry->queued_us = r->called_us - r->complete_us;
+    entry->app_us = r->app_us;
+    entry->send_us = now_us - r->called_us - r->app_us;
+}
+
+/* Logs r, which begins at `begins` in the connection's input. */
+static void log_request(struct request *r, size_t begins, const char *outcome)
 {
     const struct connection *c = r->connection;
-    const struct access_entry entry = {
-        .remote = r->exchange.peer->remote_addr,
-        .line = request_line(r),
-        .status = r->committed ? r->exchange.response.status : 0,
-        .bytes = r->content_sent,
-        .referer = field_value(r, HTTP_FIELD_REFERER),
-        .user_agent = field_value(r, HTTP_FIELD_USER_AGENT),
-        .outcome = outcome,
-    };
+    struct server *s = c->server;
+    const char *raw = c->in.data != NULL ? c->in.data + begins : "";
+    struct access_entry entry = {.outcome = outcome, .thread = -1};
 
-    access_log_add(&c->server->log, &entry);
+    describe_question(&entry, r, raw, c->in.data != NULL ? c->in.len - begins : 0);
+    if (r->parsed && !r->started && r->exchange.head.forwarded >= 0) {
+        r->exchange.raw = raw;
+        apply_forwarded(r); /* the handler never saw it, but the log names the same client */
+    }
+    entry.peer = r->exchange.peer;
+    describe_answer(&entry, r);
+    describe_times(&entry, r);
+    if (r->thread != NULL)
+        entry.thread = (int)(r->thread - s->threads);
+    access_log_add(&s->log, &entry);
+}
+
+void request_log_retired(struct connection *c, bool ends)
+{
+    struct request *r;
+
+    while ((r = c->retired) != NULL && (ends || c->sent >= r->answer_end)) {
+        c->retired = r->next;
+        c->retired_count--;
+        log_request(r, r->begins, c->sent >= r->answer_end ? outcome_of(r) : "aborted-sending");
+        mem_pool_give(&c->server->request_pool, r);
+    }
+}
+
+/* The answer is sent, or never will be. */
+static void log_ended(struct connection *c, const char *outcome)
+{
+    struct request *r = c->request;
+
+    request_log_retired(c, true);
+    r->answer_end = c->sent + c->out.pending;
+    log_request(r, c->in_at, outcome != NULL ? outcome : outcome_of(r));
+}
+
+/* --- ends --------------------------------------------------------------------------------------- */
+
+/* The request is over, its memory the caller's. */
+static struct request *detach(struct connection *c)
+{
+    struct request *r = c->request;
+
+    if (r->end > 0)
+        c->in_at = r->end;
+    spool_release(&r->spool);
+    c->request = NULL;
+    return r;
 }
 
 void request_end(struct connection *c, const char *outcome)
 {
     struct server *s = c->server;
-    struct request *r = c->request;
 
-    if (outcome == NULL)
-        outcome = r->outcome != NULL ? r->outcome : "ok";
-    if (r->parsed && !r->started && r->exchange.head.forwarded >= 0)
-        apply_forwarded(r); /* the handler never saw it, but the log names the same client */
-    if (access_log_is_on(&s->log))
-        log_request(r, outcome);
-    if (r->end > 0)
-        c->in_at = r->end;
-    spool_release(&r->spool);
-    mem_pool_give(&s->request_pool, r);
-    c->request = NULL;
+    if ((s->extras & EXTRA_LOG) != 0)
+        log_ended(c, outcome);
+    mem_pool_give(&s->request_pool, detach(c));
+}
+
+/*
+ * The answer is complete and waits in the queue, to be sent together with the next one. False if it should be sent
+ * first: what becomes of it is to be logged, and there are many such already.
+ */
+static bool retire(struct connection *c)
+{
+    struct request *r = c->request, **link = &c->retired;
+
+    if ((c->server->extras & EXTRA_LOG) == 0) {
+        request_end(c, NULL);
+        return true;
+    }
+    if (c->retired_count == RETIRED_MAX)
+        return false;
+    c->retired_count++;
+    r->begins = c->in_at;
+    r->answer_end = c->sent + c->out.pending;
+    r->next = NULL;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = r;
+    detach(c);
+    return true;
 }
 
 /* Of a request that is refused: its head if that was complete, else all that has come. */
@@ -199,10 +296,8 @@ static bool finish(struct request *r)
     struct connection *c = r->connection;
     enum connection_is then = decide_next(r);
 
-    if (then == CONNECTION_IDLE && r->end < c->in.len && c->out.pending < FULL_BYTES) {
-        request_end(c, NULL);
+    if (then == CONNECTION_IDLE && r->end < c->in.len && c->out.pending < FULL_BYTES && retire(c))
         return true;
-    }
     return connection_send(c, then);
 }
 
@@ -281,6 +376,16 @@ static void trace_request(const struct request *r)
     wire_trace_content(str_make(content->bytes, content->bytes != NULL ? (size_t)content->len : 0), content->len);
 }
 
+static void note_complete(struct request *r)
+{
+    const struct server *s = r->connection->server;
+
+    if ((s->extras & EXTRA_TRACE) != 0)
+        trace_request(r);
+    r->complete_us = r->called_us = s->blank_request->begun_us; /* when the latest wait ended */
+    r->app_us = 0;
+}
+
 /* The request is complete: the handler's turn. As finish. */
 static bool run(struct request *r)
 {
@@ -293,8 +398,8 @@ static bool run(struct request *r)
     r->exchange.content.chunked = r->exchange.head.chunked;
     if (r->exchange.head.forwarded >= 0)
         apply_forwarded(r);
-    if (c->server->config.show_requests)
-        trace_request(r);
+    if (c->server->extras != 0)
+        note_complete(r);
     r->started = true;
     if (--c->server->requests_left == 0)
         c->server->enough(c->server->enough_arg);

@@ -65,13 +65,24 @@ static void init_timeouts(struct server *s)
 
 static void init_pools(struct server *s)
 {
-    size_t request_size = sizeof(struct request) + s->config.limits.fields * sizeof(struct http_field);
+    size_t request_size = sizeof(struct request) + s->config.limits.fields * sizeof(struct http_field) +
+                          s->log.format.kept_count * sizeof(struct kept_field);
 
     mem_pool_init(&s->connection_pool, sizeof(struct connection), POOLED_CONNECTIONS);
     mem_pool_init(&s->request_pool, request_size, POOLED_REQUESTS);
     mem_pool_init(&s->input_pool, READ_ROOM, POOLED_INPUTS);
     s->blank_request = request_blank_new(s);
     s->scratch = mem_alloc(SCRATCH_ROOM);
+}
+
+static void choose_extras(struct server *s)
+{
+    if (s->config.show_requests)
+        s->extras |= EXTRA_TRACE;
+    if (s->log.on)
+        s->extras |= EXTRA_LOG;
+    if (s->log.on && s->log.format.needs_times)
+        s->extras |= EXTRA_TIMES;
 }
 
 static int open_wake(struct server *s)
@@ -87,21 +98,22 @@ struct server *server_new(const struct server_config *config, struct listener *l
                           struct handler *handler)
 {
     struct server *s = mem_zalloc(sizeof(*s));
+    bool log_opened;
 
     s->config = *config;
     s->handler = handler;
     s->wake_fd = -1;
     s->poller.fd = -1;
-    s->log.fd = -1;
     scan_init();
+    log_opened = access_log_open(&s->log, config->access_log, config->access_logformat,
+                                 !config->access_not_to_syslog) == 0;
+    choose_extras(s);
     init_timeouts(s);
     init_pools(s);
     acceptors_init(s, listeners, count);
     threads_init(s);
-    if (access_log_open(&s->log, config->access_log) != 0) {
-        log_error("cannot open the access log %s: %s", config->access_log, strerror(errno));
+    if (!log_opened)
         goto failed;
-    }
     if (poller_open(&s->poller, EVENTS_PER_WAIT) != 0 || open_wake(s) != 0) {
         log_error("cannot set up the event loop: %s", strerror(errno));
         goto failed;
@@ -299,6 +311,8 @@ static int wait_for_events(struct server *s)
     s->event_count = count > 0 ? count : 0;
     s->busy = count >= BUSY_EVENTS || (s->busy && count > 0);
     s->now_ms = s->waited_ms = clock_ms();
+    if ((s->extras & EXTRA_TIMES) != 0)
+        s->blank_request->begun_us = clock_us();
     note_seen(s, s->event_count);
     return count < 0 ? -1 : 0;
 }
@@ -348,6 +362,7 @@ int server_run(struct server *s)
     int result;
 
     s->now_ms = clock_ms();
+    s->blank_request->begun_us = clock_us();
     acceptors_start(s);
     result = threads_run(s);
     access_log_flush(&s->log);

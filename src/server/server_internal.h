@@ -39,6 +39,7 @@ enum {
     SCRATCH_ROOM = 256 * 1024, /* one read of content */
     FULL_BYTES = 64 * 1024,    /* unsent, from which a handler is held */
     LEAVING_PER_WAIT = 64,     /* hang-ups that are handled behind one wait */
+    RETIRED_MAX = 16,          /* pipelined requests of which the log waits for their answers to be sent */
     COPY_BELOW = 16 * 1024,    /* content smaller than this is copied rather than borrowed */
 };
 
@@ -59,6 +60,13 @@ enum timeout {
     TIMEOUT_COUNT,
 };
 
+/* What a request does besides being served; server->extras. Without any it costs one look at that here and there. */
+enum extra {
+    EXTRA_TRACE = 1, /* config.show_requests */
+    EXTRA_LOG = 2,   /* the access log */
+    EXTRA_TIMES = 4, /* the log has durations */
+};
+
 /* What a handler is called for. */
 enum action { ACTION_START, ACTION_RESUME, ACTION_CANCEL };
 
@@ -69,6 +77,7 @@ struct thread {
     struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
     struct sendq_pool sendq_pool;
     struct score *score;          /* borrowed; NULL: nobody wants to know */
+    bool timed;                   /* EXTRA_TIMES */
     time_t lines_at;
     struct buf lines_text;
     struct http_response_lines lines; /* in lines_text, right in the second lines_at */
@@ -77,6 +86,7 @@ struct thread {
     struct connection *acting;
     _Atomic int64_t since_ms;     /* when it entered the handler; 0: it is in none */
     int64_t expired_ms;           /* the monitor's: the value of since_ms that was too long ago */
+    int64_t slow_ms;              /* the same, of a call that was looked at as slow */
     /* Guarded by server->lock: */
     pthread_cond_t wake;
     struct thread *next_parked;
@@ -118,6 +128,7 @@ struct watch {
 struct server {
     struct server_config config;
     struct handler *handler; /* borrowed */
+    unsigned extras; /* enum extra */
     struct poller poller;
     struct timer_queue timeouts[TIMEOUT_COUNT];
     int64_t now_ms; /* when the current batch of events came, or its last handler returned */
@@ -224,13 +235,16 @@ struct connection {
     bool slow;                /* its latest handler call took longer than a tick: the next one may, too */
     enum action action;       /* what it is away for */
     struct connection *next_job;
+    uint8_t retired_count;
     bool may_proxy;           /* the peer is allowed to send a PROXY header */
     uint32_t armed;           /* events that the poller watches for */
     int unread;               /* bytes sent that the client had not taken when connection_was_read last looked */
     struct buf in;            /* received; its room is from input_pool, or malloc'd if it outgrew that; none when idle */
     size_t in_at;             /* where in `in` the current request begins */
     struct sendq out;
+    uint64_t sent;            /* bytes of `out`, ever */
     struct request *request;  /* NULL between requests */
+    struct request *retired;  /* over, but not logged before their answers are sent; the first first, linked by next */
     struct http_memo *memo;   /* owned: the fields of the latest request; NULL: none so far, or too many */
     size_t memo_room;
     struct peer peer;         /* texts below */
@@ -250,21 +264,33 @@ struct request {
     struct thread *thread;    /* whose handler has it */
     enum handler_verdict verdict; /* of the latest call */
     int64_t used_ms;          /* in earlier calls of the handler: all count for its deadline */
+    int64_t begun_us;         /* EXTRA_TIMES: when its first byte was there */
+    int gone_because;         /* errno: EIO: a file was shorter than promised; ETIMEDOUT: it did not read; ETIME: the handler's
+                                 time was over */
     bool parsed;              /* the head is complete */
     bool started;             /* the handler has it */
     bool committed;           /* the response head is final */
     bool finished;            /* the response is complete, or given up */
     bool cut;                 /* the response was given up behind its head */
     bool gone;                /* the client is, as seen while the handler ran */
-    int gone_because;         /* errno: EIO: a file was shorter than promised; ETIMEDOUT: it did not read; ETIME: the handler's
-                                 time was over */
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
+    bool reported;            /* the monitor's: it is slow, and that was said */
     /* What follows is set before it is used, so no request begins with it: */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
-    struct http_field fields[]; /* config.limits.fields of them */
+    int64_t complete_us, called_us, entered_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called first, and
+                                 last; time in it */
+    uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
+    size_t begins;            /* retired: offset in connection->in */
+    struct request *next;     /* retired after it */
+    struct http_field fields[]; /* config.limits.fields of them, and then a kept_field for each that the log wants */
 };
+
+static inline struct kept_field *request_kept(struct request *r)
+{
+    return (struct kept_field *)(r->fields + r->connection->server->config.limits.fields);
+}
 
 static inline struct request *request_of(struct exchange *x)
 {
@@ -361,6 +387,8 @@ void request_cancel(struct connection *c);       /* the client is gone while the
 void request_returned(struct connection *c);     /* the handler has run on another thread */
 /* Answers with an error of the server's own, also before a head has come; the connection closes behind it. */
 void request_reject(struct connection *c, int status, const char *text, const char *outcome);
+/* Logs those that were over before, as far as their answers are sent; `ends`: also the others, which never will be. */
+void request_log_retired(struct connection *c, bool ends);
 /* The answer is sent, or (with an outcome) never will be: logs the request, gives everything back. */
 void request_end(struct connection *c, const char *outcome);
 

@@ -162,6 +162,15 @@ static void show(struct score *row, const struct exchange *x)
     score_begin(row, line, (size_t)(x->head.target.ptr + x->head.target.len - line) + strlen(" HTTP/1.x"));
 }
 
+static void note_call(struct connection *c)
+{
+    struct request *r = c->request;
+
+    r->entered_us = clock_us();
+    if (c->action == ACTION_START)
+        r->called_us = r->entered_us;
+}
+
 /* Calls the handler. `now_ms` is when: the monitor holds the call against the deadline. */
 static void act(struct thread *me, struct connection *c, int64_t now_ms)
 {
@@ -172,6 +181,8 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     c->out.pool = &me->sendq_pool;
     if (me->score != NULL)
         show(me->score, &r->exchange);
+    if (me->timed)
+        note_call(c);
     me->acting = c;
     atomic_store(&me->since_ms, now_ms - used_ms);
     if (atomic_load(&me->server->monitor.parked))
@@ -192,6 +203,8 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     atomic_store_explicit(&me->since_ms, 0, memory_order_release);
     if (r->verdict == HANDLER_WAIT)
         r->used_ms += clock_ms() - now_ms;
+    if (me->timed)
+        r->app_us += clock_us() - r->entered_us;
     if (me->score != NULL)
         score_end(me->score);
 }
@@ -518,6 +531,7 @@ void threads_init(struct server *s)
     monitor_init(s);
     for (int i = 0; i < s->thread_count; i++) {
         s->threads[i].server = s;
+        s->threads[i].timed = (s->extras & EXTRA_TIMES) != 0;
         pthread_cond_init(&s->threads[i].wake, NULL);
         sendq_pool_init(&s->threads[i].sendq_pool, POOLED_PIECES);
     }

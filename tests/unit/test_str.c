@@ -116,6 +116,64 @@ static void escaping_stops_before_what_does_not_fit(void **state)
     assert_int_equal(str_escape(out, 0, STR("a")), 0);
 }
 
+/* Every byte at every place of a word: none is missed by looking at many at once. */
+static void S7_escaping_sees_every_byte(void **state)
+{
+    char text[24], expected[64], out[24 * 6];
+
+    (void)state;
+    for (int byte = 0; byte < 256; byte++) {
+        for (size_t at = 0; at < sizeof(text); at++) {
+            char one[6];
+            size_t len = str_escape(one, sizeof(one), str_make((char[]){(char)byte}, 1));
+
+            memset(text, 'a', sizeof(text));
+            memset(expected, 'a', sizeof(expected));
+            text[at] = (char)byte;
+            memcpy(expected + at, one, len);
+            assert_int_equal(str_escape(out, sizeof(out), str_make(text, sizeof(text))), sizeof(text) - 1 + len);
+            assert_memory_equal(out, expected, sizeof(text) - 1 + len);
+            len = str_escape_json(one, str_make((char[]){(char)byte}, 1), false);
+            memcpy(expected + at, one, len);
+            memset(expected + at + len, 'a', sizeof(expected) - at - len);
+            assert_int_equal(str_escape_json(out, str_make(text, sizeof(text)), false), sizeof(text) - 1 + len);
+            assert_memory_equal(out, expected, sizeof(text) - 1 + len);
+        }
+    }
+}
+
+static void assert_json(struct str text, bool utf8, const char *expected)
+{
+    char out[256];
+    size_t len = str_escape_json(out, text, utf8);
+
+    assert_int_equal(len, strlen(expected));
+    assert_memory_equal(out, expected, len);
+}
+
+static void S7_json_of_bytes_is_ascii(void **state)
+{
+    (void)state;
+    assert_json(STR(""), false, "");
+    assert_json(STR("a/b 'c' {}~"), false, "a/b 'c' {}~");
+    assert_json(STR("\"\\\n\r\t"), false, "\\\"\\\\\\n\\r\\t");
+    assert_json(STR("\0\x1f\x7f\x80\xff"), false, "\\u0000\\u001f\\u007f\\u0080\\u00ff");
+    assert_json(STR("\xc3\xa9"), false, "\\u00c3\\u00a9");
+}
+
+static void S7_json_of_text_keeps_utf8_alone(void **state)
+{
+    (void)state;
+    assert_json(STR("\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x8d"), true, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x8d");
+    assert_json(STR("a\x1b\xc3\xa9"), true, "a\\u001b\xc3\xa9");
+    assert_json(STR("\xe9 \xc3"), true, "\\u00e9 \\u00c3");
+    assert_json(STR("\xc0\xaf"), true, "\\u00c0\\u00af");                         /* overlong */
+    assert_json(STR("\xe0\x80\xaf"), true, "\\u00e0\\u0080\\u00af");               /* overlong */
+    assert_json(STR("\xed\xa0\x80"), true, "\\u00ed\\u00a0\\u0080");               /* a surrogate */
+    assert_json(STR("\xf4\x90\x80\x80"), true, "\\u00f4\\u0090\\u0080\\u0080");     /* above U+10FFFF */
+    assert_json(STR("\xf5\x80\x80\x80"), true, "\\u00f5\\u0080\\u0080\\u0080");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +184,9 @@ int main(void)
         cmocka_unit_test(S1_numbers_up_to_their_limit),
         cmocka_unit_test(S7_escaping_leaves_printable_ascii),
         cmocka_unit_test(escaping_stops_before_what_does_not_fit),
+        cmocka_unit_test(S7_escaping_sees_every_byte),
+        cmocka_unit_test(S7_json_of_bytes_is_ascii),
+        cmocka_unit_test(S7_json_of_text_keeps_utf8_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
