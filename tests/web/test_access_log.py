@@ -24,9 +24,14 @@ def app(environ, start_response):
     return [b"x" * (int(environ["QUERY_STRING"]) if path == "large" else 4)]
 """
 JSON_KEYS = [
-    "time", "remote", "user", "request", "method", "path", "query", "protocol", "status", "bytes", "referer", "agent",
-    "duration_us", "receive_us", "queued_us", "app_us", "send_us", "bytes_in", "bytes_out", "worker", "thread", "outcome",
+    "time", "remote", "user", "request", "method", "path", "query", "protocol", "status", "bytes", "referer",
+    "agent", "duration_us", "receive_us", "queued_us", "app_us", "send_us", "bytes_in", "bytes_out", "worker",
+    "thread", "outcome",
 ]
+
+
+def lines_with(server, text):
+    return [line for line in server.access_lines() if text in line]
 
 
 @pytest.fixture
@@ -49,12 +54,12 @@ def entries(server, count):
 
 
 def test_gunicorns_atoms(logging):
-    server = logging('%(h)s|%(l)s|%(u)s|%(t)s|%(r)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(b)s|%(f)s|%(a)s|%(p)s')
+    server = logging("|".join(f"%({atom})s" for atom in "hlutrmUqHsBbfap"))
     fields = {"Referer": "/from", "User-Agent": "me", "Authorization": "Basic am9lOnNlY3JldA=="}
     values = line_of(server, make_request("GET", "/a%20b?c=d", fields)).split("|")
     assert re.fullmatch(r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]", values.pop(3))
-    assert values == ["127.0.0.1", "-", "joe", "GET /a%20b?c=d HTTP/1.1", "GET", "/a%20b", "c=d", "HTTP/1.1", "200",
-                      "4", "4", "/from", "me", f"<{server.worker}>"]
+    assert values == ["127.0.0.1", "-", "joe", "GET /a%20b?c=d HTTP/1.1", "GET", "/a%20b", "c=d", "HTTP/1.1",
+                      "200", "4", "4", "/from", "me", f"<{server.worker}>"]
 
 
 def test_durations_in_every_unit(logging):
@@ -66,7 +71,8 @@ def test_durations_in_every_unit(logging):
 
 
 def test_fields_of_request_response_and_environ(logging):
-    server = logging("%({x-mine}i)s|%({Content-Type}o)s|%({X-Answer}o)s|%({Absent}o)s|%({HTTP_X_MINE}e)s|%({PATH_INFO}e)s")
+    atoms = "{x-mine}i", "{Content-Type}o", "{X-Answer}o", "{Absent}o", "{HTTP_X_MINE}e", "{PATH_INFO}e"
+    server = logging("|".join(f"%({atom})s" for atom in atoms))
     line = line_of(server, make_request("GET", "/%41?b", {"X-Mine": "1|2"}))
     assert line == 'text/plain|a \\"b\\" c|-|'.join(["1|2|", "1|2|/A"])
     assert line_of(server, b"GET / HTTP/1.1\r\n\r\n").startswith("-|text/plain; charset=utf-8|-|")
@@ -135,7 +141,8 @@ def test_json_of_every_byte_is_valid(logging):
     evil = bytes(range(0x80, 0x100)) + b"\"\\\t'</script>{}"
     line = line_of(server, b"GET /\"'\\ HTTP/1.1\r\nHost: h\r\nUser-Agent: " + evil + b"\r\n\r\n")
     assert line.isascii() and json.loads(line)["agent"] == evil.decode("latin-1")
-    for data in (bytes(range(256)), b"\x16\x03\x01" + b"\xff" * 99, b'GET /","status":200,"x":"\x00 HTTP/1.1\r\n\r\n'):
+    forged = b'GET /","status":200,"x":"\x00 HTTP/1.1\r\n\r\n'
+    for data in (bytes(range(256)), b"\x16\x03\x01" + b"\xff" * 99, forged):
         entry = json.loads(line_of(server, data))
         assert list(entry) == JSON_KEYS and entry["status"] >= 400 and entry["outcome"] != "ok"
         assert entry["thread"] is None
@@ -230,11 +237,11 @@ def test_pipelined_answers_that_were_not_sent_are_not_ok(logging):
     server = logging("json", "--threads", "1")
     target = "/large?3000000"
     with server.connect(receive_buffer=4096) as client:
-        client.send(make_request("GET", "/first") + make_request("GET", target) + make_request("GET", "/last") * 3)
+        first, last = make_request("GET", "/first"), make_request("GET", "/last")
+        client.send(first + make_request("GET", target) + last * 3)
         client.receive(10)
         client.abort()
-    lines = harness.eventually(lambda: [line for line in server.access_lines() if "aborted-sending" in line] and
-                               server.access_lines())
+    lines = harness.eventually(lambda: lines_with(server, "aborted-sending") and server.access_lines())
     logged = [json.loads(line) for line in lines]
     assert [entry["path"] for entry in logged[:2]] == ["/first", "/large"]
     assert logged[0]["outcome"] == "ok" and logged[0]["bytes"] == 4
@@ -250,8 +257,7 @@ def test_small_pipelined_answers_behind_a_break(logging):
         client.receive(10)
         harness.measure_for(0.3)
         client.abort()
-    lines = harness.eventually(lambda: [line for line in server.access_lines() if "aborted-sending" in line] and
-                               server.access_lines())
+    lines = harness.eventually(lambda: lines_with(server, "aborted-sending") and server.access_lines())
     harness.measure_for(0.2)
     lines = server.access_lines()
     assert [line.split()[0] for line in lines] == [f"/large/{number}" for number in range(len(lines))]
