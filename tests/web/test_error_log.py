@@ -35,14 +35,17 @@ def log_on_terminal(cserve, directory, options=(), **env):
     """What a server writes to a terminal that is its stderr, until it has started and stopped."""
     (directory / "app.py").write_text(APP)
     master, slave = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "JOURNAL_STREAM")}
+    unset = "NO_COLOR", "JOURNAL_STREAM"
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
     server = subprocess.Popen(
-        [cserve, "--port", "0", *options, "--log-level", "debug", "app"], cwd=directory, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=slave, env={**environment, **NO_LEAKS, "TERM": "xterm", **env}, start_new_session=True)
+        [cserve, "--port", "0", *options, "--log-level", "debug", "app"], cwd=directory,
+        env={**environment, **NO_LEAKS, "TERM": "xterm", **env}, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave)
     os.close(slave)
     try:
         assert server.stdout.readline().startswith(b"Serving")
-        os.kill(harness.eventually(lambda: harness.children(server.pid))[0], signal.SIGKILL)  # so there is an ERROR
+        workers = harness.eventually(lambda: harness.children(server.pid))
+        os.kill(workers[0], signal.SIGKILL)  # so there is an ERROR
         text = b""
         while b"ERROR" not in text and b"CRITICAL" not in text and b"WARNING" not in text:
             text += os.read(master, 65536)
@@ -116,7 +119,8 @@ def test_lines_for_the_journal_have_priorities(cserve, tmp_path):
     status = os.fstat(write)
     server = subprocess.Popen(
         [cserve, "--port", "0", "app"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=write,
-        env={**os.environ, **NO_LEAKS, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, start_new_session=True)
+        env={**os.environ, **NO_LEAKS, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"},
+        start_new_session=True)
     os.close(write)
     try:
         address = harness.parse_address(server.stdout.readline().decode().split()[3])
@@ -178,7 +182,8 @@ def test_syslog_gets_both_logs(serve, local):
     assert re.search(PLAIN, server.log())
     local.wait(rf"<14>{WHEN} cserve\.error\[\d+\]: application app, .*")
     server.get("/a")
-    match = local.wait(rf'<14>{WHEN} cserve\.access\[(\d+)\]: 127\.0\.0\.1 - - \[.*\] "GET /a HTTP/1\.1" 200 4 "-" "-" ok')
+    match = local.wait(rf'<14>{WHEN} cserve\.access\[(\d+)\]: 127\.0\.0\.1 - - \[.*\] '
+                       r'"GET /a HTTP/1\.1" 200 4 "-" "-" ok')
     assert int(match[1]) == server.worker
     assert len(server.wait_access(1)) == 1
     server.get("/says")
@@ -190,7 +195,8 @@ def test_syslog_gets_both_logs(serve, local):
 
 
 def test_syslog_facility_and_prefix(serve, local):
-    serve(APP, "--log-syslog", "--log-syslog-to", local.to, "--log-syslog-facility", "local7", "--log-syslog-prefix", "shop")
+    serve(APP, "--log-syslog", "--log-syslog-to", local.to, "--log-syslog-facility", "local7",
+          "--log-syslog-prefix", "shop")
     local.wait(rf"<190>{WHEN} cserve\.shop\.error\[\d+\]: application app, .*")
 
 
@@ -209,7 +215,8 @@ def test_syslog_over_udp(serve):
     try:
         port = syslog.socket.getsockname()[1]
         serve(APP, "--log-syslog", "--log-syslog-to", f"udp://127.0.0.1:{port}")
-        syslog.wait(rf"<14>{WHEN} {re.escape(socket.gethostname())} cserve\.error\[\d+\]: application app, .*")
+        host = re.escape(socket.gethostname())
+        syslog.wait(rf"<14>{WHEN} {host} cserve\.error\[\d+\]: application app, .*")
     finally:
         syslog.socket.close()
 
