@@ -657,4 +657,4 @@ def test_defaults_are_in_the_help(cserve, tmp_path):
         ("forwarded-headers KIND", "x-forwarded"),
         ("proxy-allow-from LIST", "127.0.0.1,::1"),
     ]:
-        assert re.search(rf"^\| `--{option}` \| {re.escape(default)} \|", process.output(), re.MULTILINE)
+        assert re.search(rf"^\| `--{option}` \| [^|]* \| {re.escape(default)} \|", process.output(), re.MULTILINE)
