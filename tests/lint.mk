@@ -6,7 +6,7 @@ LINT_SRC := $(CORE_SRC) $(PYTHON_SRC) $(TOP_SRC)
 # what a build gives.
 LINT_FLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(PYTHON_INCLUDE) $(LINT_DEFINES)
 LINT_DEFINES = -DCSERVE_VERSION='"$(VERSION)"' -DPYTHON_EXECUTABLE='"$(PYTHON_EXECUTABLE)"' \
-    -DPYTHON_HOME='"$(PYTHON_HOME)"' -DPYTHON_LINKAGE='"$(PYTHON_LINKAGE)"' -DAPP_CODE='"/dev/null"'
+    -DPYTHON_HOME='"$(PYTHON_HOME)"' -DPYTHON_LINKAGE='"$(PYTHON_LINKAGE)"' -DAPP_CODE='"src/python/app.py"'
 
 .PHONY: lint lint-setup lint-gcc lint-tidy lint-cppcheck lint-python
 
