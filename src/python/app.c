@@ -11,19 +11,23 @@
 
 /* app.py, compiled and marshalled when this was built: the assembler reads the file, so make knows it as a prerequisite. */
 __asm__(".pushsection .rodata\n"
-        ".globl app_code, app_code_end\n"
-        ".hidden app_code, app_code_end\n"
+        ".globl app_code, app_code_len\n"
+        ".hidden app_code, app_code_len\n"
         "app_code:\n"
         ".incbin \"" APP_CODE "\"\n"
-        "app_code_end:\n"
+        ".Lapp_code_end:\n"
+        ".balign 8\n"
+        "app_code_len:\n"
+        ".quad .Lapp_code_end - app_code\n"
         ".popsection\n");
-extern const char app_code[], app_code_end[];
+extern const char app_code[];
+extern const int64_t app_code_len;
 
 /* New reference: the names that app.py defines. */
 static PyObject *run_source(void)
 {
     PyObject *names = Py_BuildValue("{s:s,s:O}", "__name__", "cserve", "__builtins__", PyEval_GetBuiltins());
-    PyObject *code = PyMarshal_ReadObjectFromString(app_code, app_code_end - app_code);
+    PyObject *code = PyMarshal_ReadObjectFromString(app_code, (Py_ssize_t)app_code_len);
     PyObject *ran = NULL;
 
     if (names != NULL && code != NULL)

@@ -657,4 +657,5 @@ def test_defaults_are_in_the_help(cserve, tmp_path):
         ("forwarded-headers KIND", "x-forwarded"),
         ("proxy-allow-from LIST", "127.0.0.1,::1"),
     ]:
-        assert re.search(rf"^\| `--{option}` \| [^|]* \| {re.escape(default)} \|", process.output(), re.MULTILINE)
+        row = rf"^\| `--{option}` \| [^|]* \| {re.escape(default)} \|"
+        assert re.search(row, process.output(), re.MULTILINE)
