@@ -20,6 +20,23 @@ static bool is_reserved(struct str name)
     return false;
 }
 
+static bool begins(struct str s, const char *prefix)
+{
+    return s.len >= strlen(prefix) && memcmp(s.ptr, prefix, strlen(prefix)) == 0;
+}
+
+/* What Kubernetes tells every container of a service that is called "cserve". */
+static bool is_of_service(struct str name, const char *value)
+{
+    static const char port[] = VARIABLE_PREFIX "PORT";
+    bool address = strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0;
+
+    if (str_equal(name, str_make(port, sizeof(port) - 1)))
+        return address;
+    return begins(name, VARIABLE_PREFIX "SERVICE_") ||
+           (begins(name, VARIABLE_PREFIX "PORT_") && name.ptr[sizeof(port)] >= '0' && name.ptr[sizeof(port)] <= '9');
+}
+
 /* "CSERVE_LOG_LEVEL" as "log-level"; what is no capital letter stays, and makes no name. */
 static void lower_name(char *out, size_t cap, struct str variable)
 {
@@ -85,7 +102,7 @@ static int take_variable(struct loader *l, struct str variable, const char *valu
     char name[OPTION_NAME_MAX + 1];
     const struct option *o;
 
-    if (is_reserved(variable))
+    if (is_reserved(variable) || is_of_service(variable, value))
         return 0;
     lower_name(name, sizeof(name), variable);
     o = is_capital(variable) ? option_find(str_make(name, strlen(name)), true) : NULL;

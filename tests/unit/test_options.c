@@ -136,6 +136,8 @@ static const struct {
     {"--no-preload", "CSERVE_PRELOAD=1", "preload = on", "127.0.0.1:8888", false},
     {"--preload", "CSERVE_PRELOAD=false", "", "127.0.0.1:8888", true},
     {"", "CSERVE_PRELOAD=true", "preload = off", "127.0.0.1:8888", true},
+    {"", "CSERVE_SERVICE_HOST=h|CSERVE_SERVICE_PORT_HTTP=1|CSERVE_PORT=tcp://h:1|CSERVE_PORT_1_TCP=tcp://h:1", "",
+     "127.0.0.1:8888", false},
     {"", "CSERVE_SOCKETS=1 2|CSERVE_PYTHON_LINK=shared|CSERVED=1|CSERVE=x", "", "127.0.0.1:8888", false},
 };
 
@@ -179,6 +181,8 @@ static const struct {
     {"app", "CSERVE_WROKERS=2", "", "environment variable CSERVE_WROKERS: ... did you mean CSERVE_WORKERS?"},
     {"app", "CSERVE_workers=2", "", "environment variable CSERVE_workers: ... did you mean CSERVE_WORKERS?"},
     {"app", "CSERVE_XYZZYX=2", "", "environment variable CSERVE_XYZZYX: ... --help lists them all..."},
+    {"app", "CSERVE_PORT_X=2", "", "environment variable CSERVE_PORT_X: ... did you mean CSERVE_PORT?"},
+    {"app", "CSERVE_PORT=http://h:1", "", "CSERVE_PORT must be ..."},
     {"app", "CSERVE_=2", "", "environment variable CSERVE_: ..."},
     {"app", "CSERVE_WORKERS=", "", "CSERVE_WORKERS must be auto or a whole number from 1 to 256, not \"\""},
     {"app", "CSERVE_PRELOAD=2", "", "CSERVE_PRELOAD must be true or false, not \"2\""},
