@@ -168,6 +168,15 @@ class Process:
         assert match, f"no {regex!r} within {deadline} s in:\n{output.text()}\n--- stderr:\n{self.log()}"
         return match
 
+    def served_at(self):
+        """The first address that it has said it serves, as socket.connect takes it."""
+        return parse_address(SERVING.findall(self.output())[0])
+
+    def fetch(self):
+        """The response to a request there."""
+        with Client(self.served_at()) as client:
+            return client.request(make_request())
+
     def is_running(self):
         return self._popen.poll() is None
 

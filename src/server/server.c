@@ -288,7 +288,7 @@ static void note_seen(struct server *s, int count)
  */
 static bool keeps_waiting(struct server *s)
 {
-    return s->busy && s->called_one && s->waited_ms < atomic_load_explicit(&s->contended_until_ms, memory_order_relaxed) &&
+    return s->busy && s->handler_called && s->waited_ms < atomic_load_explicit(&s->contended_until_ms, memory_order_relaxed) &&
            threads_sleep(s);
 }
 
@@ -306,7 +306,7 @@ static int wait_for_events(struct server *s)
         count = poller_wait(&s->poller, next_deadline(s));
     }
     s->leaving = 0;
-    s->called_one = false;
+    s->handler_called = false;
     s->event_at = 0;
     s->event_count = count > 0 ? count : 0;
     s->busy = count >= BUSY_EVENTS || (s->busy && count > 0);

@@ -173,7 +173,7 @@ struct server {
     int64_t window_ends_ms; /* when to decide about `pool` again */
     int takeovers;          /* in this window */
     bool busy;              /* a wait returned many events, and none since has found nothing: more will come soon */
-    bool called_one;        /* a handler, since the latest wait */
+    bool handler_called;    /* since the latest wait */
     _Atomic int64_t contended_until_ms; /* the GIL was long in coming lately: who lets go of it will wait as long again */
     bool failed;
 

@@ -259,7 +259,7 @@ static bool call_inline(struct server *s, struct thread *me, struct connection *
     if (waited_ms >= 0)
         note_wait(s, waited_ms);
     now_ms = s->now_ms;
-    s->called_one = true;
+    s->handler_called = true;
     s->running = c;
     atomic_store(&s->turn, inside);
     act(me, c, now_ms);

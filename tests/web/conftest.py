@@ -42,6 +42,43 @@ class Echo:
         return sum('"GET /calls HTTP/1.1"' not in line for line in self.server.access_lines())
 
 
+@pytest.fixture
+def launch(cserve, tmp_path):
+    """launch(argument..., cwd=DIR, env={}): a run with exactly these arguments, ended with the test."""
+    processes = []
+
+    def launch(*arguments, cwd=tmp_path, env=None):
+        processes.append(harness.Process(cserve, arguments, cwd, env))
+        return processes[-1]
+
+    yield launch
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def run(launch):
+    """As launch, of a run that ends by itself: its exit status, stdout and stderr."""
+
+    def run(*arguments, **options):
+        process = launch(*arguments, **options)
+        return process.wait(), process.output(), process.log()
+
+    return run
+
+
+@pytest.fixture
+def start(launch):
+    """As launch, of a run that serves: it has said where."""
+
+    def start(*arguments, **options):
+        process = launch(*arguments, **options)
+        process.wait_output(r"^Serving HTTP on \S+ \.\.\.\n")
+        return process
+
+    return start
+
+
 @pytest.fixture(scope="session")
 def echo_server(cserve, tmp_path_factory):
     factory, stop = harness.server_factory(cserve, lambda: tmp_path_factory.mktemp("echo"))

@@ -14,7 +14,7 @@ def app(environ, start_response):
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def place(tmp_path):
     """A directory with an application, for place(name, text) to write files to."""
     (tmp_path / "app.py").write_text(APP)
@@ -26,46 +26,6 @@ def place(tmp_path):
         return path
 
     return place
-
-
-@pytest.fixture
-def run(cserve, tmp_path, place):
-    """run(argument..., env={}): the exit status, stdout and stderr of a run that ends by itself."""
-    processes = []
-
-    def run(*arguments, env=None):
-        process = harness.Process(cserve, arguments, tmp_path, env)
-        processes.append(process)
-        return process.wait(), process.output(), process.log()
-
-    yield run
-    for process in processes:
-        process.kill()
-
-
-@pytest.fixture
-def start(cserve, tmp_path, place):
-    """start(argument..., env={}): a run that has said where it serves."""
-    processes = []
-
-    def start(*arguments, env=None):
-        process = harness.Process(cserve, arguments, tmp_path, env)
-        processes.append(process)
-        process.wait_output(r"^Serving HTTP on \S+ \.\.\.\n")
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-
-
-def address(process):
-    return harness.parse_address(harness.SERVING.findall(process.output())[0])
-
-
-def fetch(process):
-    with harness.Client(address(process)) as client:
-        return client.request(harness.make_request())
 
 
 def assert_refused(result, *words, status=2):
@@ -121,28 +81,28 @@ def test_the_stronger_source_wins(run, place, option, variable, values, given):
 
 def test_values_take_effect_from_each_source(start, place):
     place("c.ini", "[cserve]\napp = app\nport = 0\nserver-header = file\n")
-    assert fetch(start("-c", "c.ini"))["Server"] == "file"
-    assert fetch(start("-c", "c.ini", env={"CSERVE_SERVER_HEADER": "variable"}))["Server"] == "variable"
+    assert start("-c", "c.ini").fetch()["Server"] == "file"
+    assert start("-c", "c.ini", env={"CSERVE_SERVER_HEADER": "variable"}).fetch()["Server"] == "variable"
     process = start("-c", "c.ini", "--server-header", "line", env={"CSERVE_SERVER_HEADER": "variable"})
-    assert fetch(process)["Server"] == "line"
+    assert process.fetch()["Server"] == "line"
 
 
 def test_the_environment_alone(start):
     process = start(env={"CSERVE_APP": "app", "CSERVE_BIND": "127.0.0.1:0 [::1]:0", "CSERVE_THREADS": "1"})
     assert len(harness.SERVING.findall(process.output())) == 2
-    assert fetch(process).body == b"0"
+    assert process.fetch().body == b"0"
 
 
 def test_the_file_names_the_application_and_everything_else(start, place):
     place("c.ini", "[cserve]\napp = app:app\nbind =\n  127.0.0.1:0\n  127.0.0.2:0\nthreads = 1\n")
     process = start("--config", "c.ini")
     assert len(harness.SERVING.findall(process.output())) == 2
-    assert fetch(process).body == b"0"
+    assert process.fetch().body == b"0"
 
 
 def test_port_on_the_command_line_is_meant_whatever_a_file_binds(start, place):
     place("c.ini", "[cserve]\nbind = 192.0.2.1:80\n")
-    assert address(start("-c", "c.ini", "--port", "0", "app"))[0] == "127.0.0.1"
+    assert start("-c", "c.ini", "--port", "0", "app").served_at()[0] == "127.0.0.1"
 
 
 # --- which file -------------------------------------------------------------------------------------
@@ -180,7 +140,7 @@ def test_config_counts_from_the_start_and_paths_in_it_from_chdir(start, place, t
     place("inner/app.py", APP)
     (tmp_path / "app.py").unlink()
     place("c.ini", "[cserve]\nchdir = inner\napp = app\nport = 0\nerror-logfile = log\n")
-    assert fetch(start("-c", "c.ini")).status == 200
+    assert start("-c", "c.ini").fetch().status == 200
     assert (tmp_path / "inner/log").exists()
 
 
@@ -368,20 +328,20 @@ def test_reload_reads_setup_cfg(cserve, start, place):
     place("inner/setup.cfg", "[cserve]\nserver-header = one\n")
     place("inner/app.py", APP)
     process = start("--chdir", "inner", "--port", "0", "app")
-    assert fetch(process)["Server"] == "one"
+    assert process.fetch()["Server"] == "one"
     place("inner/setup.cfg", "[cserve]\nserver-header = two\n")
     hang_up(process)
-    assert fetch(process)["Server"] == "two"
+    assert process.fetch()["Server"] == "two"
 
 
 def test_reload_changes_the_access_log(start, place, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     place("c.ini", "[cserve]\nport = 0\naccess-logfile = one\n")
     process = start("-c", "c.ini", "app")
-    fetch(process)
+    process.fetch()
     place("c.ini", "[cserve]\nport = 0\naccess-logfile = two\n")
     hang_up(process)
-    fetch(process)
+    process.fetch()
     harness.eventually(lambda: two.exists() and two.read_text().count("GET / ") == 1)
     assert one.read_text().count("GET / ") == 1
 
@@ -403,7 +363,7 @@ def test_reload_changes_the_error_log(start, place, tmp_path):
     place("c.ini", "[cserve]\nport = 0\nerror-logfile = log\nlog-level = error\n")
     process.signal(signal.SIGHUP)
     harness.eventually(lambda: log.read_text().count(" INFO "))
-    assert fetch(process).status == 200 and "INFO reloaded" not in log.read_text()
+    assert process.fetch().status == 200 and "INFO reloaded" not in log.read_text()
 
 
 def test_reload_changes_the_number_of_workers(configured):
@@ -450,7 +410,7 @@ def test_reload_warns_of_what_cannot_change(start, place, tmp_path):
     hang_up(process)
     warning = "WARNING SIGHUP: only a restart can change --bind, --pid, --user, --group, --umask, which stays"
     assert warning in process.log()
-    assert fetch(process)["Server"] == "two" and not (tmp_path / "pid").exists()
+    assert process.fetch()["Server"] == "two" and not (tmp_path / "pid").exists()
     hang_up(process)
     assert process.log().count(warning) == 2
 

@@ -16,46 +16,13 @@ def app(environ, start_response):
 """
 
 
-@pytest.fixture
-def run(cserve, tmp_path):
-    """run(argument...): the exit status, stdout and stderr of a run that ends by itself."""
+@pytest.fixture(autouse=True)
+def application(tmp_path):
     (tmp_path / "app.py").write_text(APP)
-    processes = []
-
-    def run(*arguments):
-        process = harness.Process(cserve, arguments, tmp_path)
-        processes.append(process)
-        return process.wait(), process.output(), process.log()
-
-    yield run
-    for process in processes:
-        process.kill()
-
-
-@pytest.fixture
-def start(cserve, tmp_path):
-    """start(argument...): a run with exactly these arguments, that has said where it serves."""
-    (tmp_path / "app.py").write_text(APP)
-    processes = []
-
-    def start(*arguments, cwd=tmp_path):
-        process = harness.Process(cserve, arguments, cwd)
-        processes.append(process)
-        process.wait_output(r"^Serving HTTP on \S+ \.\.\.\n")
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
 
 
 def urls(process):
     return harness.SERVING.findall(process.output())
-
-
-def fetch(process):
-    with harness.Client(harness.parse_address(urls(process)[0])) as client:
-        return client.request(harness.make_request())
 
 
 def assert_usage(result, *words):
@@ -193,7 +160,7 @@ def test_one_application_is_needed(run):
 def test_spellings(start, arguments):
     process = start(*arguments)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", urls(process)[0])
-    assert fetch(process).body == b"here"
+    assert process.fetch().body == b"here"
 
 
 def test_nothing_is_an_option_behind_two_dashes(run):
@@ -213,7 +180,7 @@ def test_nothing_is_an_option_behind_two_dashes(run):
 def test_host(start, host, url):
     process = start("--host", host, "--port", "0", "app")
     assert re.fullmatch(url, urls(process)[0])
-    assert fetch(process).body == b"here"
+    assert process.fetch().body == b"here"
 
 
 def test_every_bind_is_served(serve):
@@ -329,5 +296,5 @@ def test_paths_count_from_chdir(start, tmp_path):
     process = start(
         "--chdir", "inner", "--port", "0", "--error-logfile", "log", "--access-logfile", "access", "app"
     )
-    assert fetch(process).body == b"here"
+    assert process.fetch().body == b"here"
     assert (inner / "log").exists() and (inner / "access").exists()
