@@ -47,8 +47,7 @@ def trim(error):
 
 def import_file(path):
     if not os.path.isfile(path):
-        hint = f"; did you mean {path}.py?" if os.path.isfile(path + ".py") else ""
-        raise AppError(f"there is no file {path} in {os.getcwd()}{hint}")
+        raise AppError(f"there is no file {path} in {os.getcwd()}{near_file(path)}")
     path = os.path.abspath(path)
     directory, name = os.path.split(path)
     name = name.removesuffix(".py")
@@ -68,6 +67,15 @@ def import_file(path):
             f" ({loaded or 'built in'}); give the file another name"
         )
     return module
+
+
+def near_file(path):
+    import difflib
+
+    directory, name = os.path.split(path)
+    there = os.listdir(directory or ".") if os.path.isdir(directory or ".") else []
+    near = difflib.get_close_matches(name, [found for found in there if found.endswith(".py")], 1)
+    return f"; did you mean {os.path.join(directory, near[0])}?" if near else ""
 
 
 def import_dotted(name):

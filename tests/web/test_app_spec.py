@@ -141,6 +141,7 @@ def test_a_files_directory_is_first_on_the_path(load, tree):
         ("pkg.nothing", "there is no module pkg.nothing "),
         ("site1.sub", "'site1' is not a package"),
         ("dir/nothing.py", "there is no file dir/nothing.py in {tree}"),
+        ("dir/falt.py", "there is no file dir/falt.py in {tree}; did you mean dir/flat.py?"),
         ("dir/flat", "there is no file dir/flat in {tree}; did you mean dir/flat.py?"),
         ("dir/two.dots.py", "its name must be NAME.py"),
         ("dir/types.py", "there is another module types ("),
