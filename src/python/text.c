@@ -58,12 +58,26 @@ static bool is_ascii(struct str bytes)
     return (overlay(bytes) & UINT64_C(0x8080808080808080)) == 0;
 }
 
+/* As memcpy, made for the values of fields: most are short, but not so short as what a compiler writes out. */
+static void copy(char *to, struct str bytes)
+{
+    size_t last = bytes.len - sizeof(wide);
+
+    if (bytes.len < sizeof(wide) || bytes.len > 8 * sizeof(wide)) {
+        memcpy(to, bytes.ptr, bytes.len);
+        return;
+    }
+    for (size_t at = 0; at < last; at += sizeof(wide))
+        memcpy(to + at, bytes.ptr + at, sizeof(wide));
+    memcpy(to + last, bytes.ptr + last, sizeof(wide));
+}
+
 PyObject *text_new(struct str bytes)
 {
     PyObject *text = PyUnicode_New((Py_ssize_t)bytes.len, is_ascii(bytes) ? 127 : 255);
 
     if (text != NULL && bytes.len > 0)
-        memcpy(PyUnicode_1BYTE_DATA(text), bytes.ptr, bytes.len);
+        copy((char *)PyUnicode_1BYTE_DATA(text), bytes);
     return text;
 }
 

@@ -549,12 +549,20 @@ void request_read_content(struct connection *c)
         request_serve(c);
 }
 
+/* Whether the connection's heads differ so often that few are worth to be kept. */
+static bool seldom_repeats(struct connection *c)
+{
+    enum { OFTEN = 4, ONE_IN = 8 };
+
+    return ++c->unlike > OFTEN && c->unlike % ONE_IN != 0;
+}
+
 /* The next head of the connection may have the same fields. */
 static void remember(struct connection *c, const struct http_head *head)
 {
     size_t size = http_memo_size(head);
 
-    if (size == 0 || head->close)
+    if (size == 0 || head->close || seldom_repeats(c))
         return;
     if (size > c->memo_room) {
         c->memo = mem_realloc(c->memo, size);
@@ -576,6 +584,8 @@ static bool parse_head(struct request *r)
         r->parsed = true;
         if (head->fields_id == 0)
             remember(c, head);
+        else
+            c->unlike = 0;
         return true;
     case HTTP_BAD:
         reject_http(c, head->error);

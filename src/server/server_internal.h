@@ -245,8 +245,9 @@ struct connection {
     uint64_t sent;            /* bytes of `out`, ever */
     struct request *request;  /* NULL between requests */
     struct request *retired;  /* over, but not logged before their answers are sent; the first first, linked by next */
-    struct http_memo *memo;   /* owned: the fields of the latest request; NULL: none so far, or too many */
+    struct http_memo *memo;   /* owned: the fields of an earlier request; NULL: none so far, or too many */
     size_t memo_room;
+    unsigned unlike; /* heads in a row whose fields were not the memo's */
     struct peer peer;         /* texts below */
     char remote_host[ADDRESS_HOST_MAX], remote_port[6];
     char local_host[ADDRESS_HOST_MAX], local_port[6];
