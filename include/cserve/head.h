@@ -183,12 +183,14 @@ struct http_head {
     bool close;            /* the connection ends with this exchange, by version and Connection */
     bool expect_continue;  /* Expect: 100-continue in HTTP/1.1 */
     enum http_error error; /* after HTTP_BAD */
-    uint64_t fields_id;    /* heads of the same id have the same fields and minor, and so the same meaning; 0: not known */
+    uint64_t fields_id;    /* heads of the same id have the same names of fields and minor; 0: not known */
+    uint64_t changed;      /* with a fields_id: bit i if fields[i] may differ from that of others with it */
 
     const struct http_limits *limits; /* borrows */
     const struct http_memo *memo;     /* borrows: of an earlier head (memo.h), or NULL; may be set behind http_head_init */
     uint8_t state;         /* (parser) */
     bool keep_alive;       /* (parser) */
+    bool alike;            /* (parser) the names so far are the memo's */
     uint32_t position;     /* (parser) where to go on */
     uint32_t method_at, method_len, target_at, target_len; /* (parser) */
 };

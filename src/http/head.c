@@ -349,6 +349,15 @@ static struct str trim(const char *value, const char *end)
     return usual ? s : str_trim(s);
 }
 
+/* The field is complete; its line ends before p. */
+static const char *end_field(struct http_head *head, struct http_field *field, const char *buf, const char *p)
+{
+    enum http_error error = judges[field->id] ? judges[field->id](head, field, buf) : HTTP_OK;
+
+    head->field_count++;
+    return error == HTTP_OK ? p : refuse(head, error);
+}
+
 /* Value, CR and LF. */
 static const char *read_value(struct http_head *head, const char *buf, const char *p, const char *end)
 {
@@ -361,9 +370,7 @@ static const char *read_value(struct http_head *head, const char *buf, const cha
     struct str value = trim(buf + field->name + field->name_len + 1, p);
     field->value = (uint32_t)(value.ptr - buf);
     field->value_len = (uint32_t)value.len;
-    enum http_error error = judges[field->id] ? judges[field->id](head, field, buf) : HTTP_OK;
-    head->field_count++;
-    return error == HTTP_OK ? p + 2 : refuse(head, error);
+    return end_field(head, field, buf, p + 2);
 }
 
 /* The empty line, and what only the whole head can tell. */
@@ -379,6 +386,8 @@ static const char *read_end(struct http_head *head, const char *buf, const char 
         return refuse(head, HTTP_BAD_FRAMING);
     if (head->minor == 0 && !head->keep_alive)
         head->close = true;
+    if (head->alike && head->field_count == head->memo->field_count)
+        head->fields_id = head->memo->id;
     head->position = head->size = (uint32_t)(p - buf) + 2;
     return NULL;
 }
@@ -396,25 +405,56 @@ static const char *begin_field(struct http_head *head, const char *buf, const ch
     return p;
 }
 
+/* Of a field that begins at p, what is as the memo has it. *state: what is to be read next. */
+static const char *recall_field(struct http_head *head, const char *buf, const char *p, const char *end,
+                                enum head_state *state)
+{
+    struct http_field *field = current(head);
+    uint32_t index = head->field_count;
+
+    switch (http_memo_compare(head->memo, index, p, (size_t)(end - p), field)) {
+    case HTTP_MEMO_LINE:
+        *state = AT_FIELD;
+        return end_field(head, field, buf, p + http_memo_line_len(head->memo, index));
+    case HTTP_MEMO_NAME:
+        head->changed |= UINT64_C(1) << index;
+        *state = IN_VALUE;
+        return p + field->name_len + 1;
+    case HTTP_MEMO_NOTHING:
+        break;
+    }
+    head->alike = false;
+    *state = IN_NAME;
+    return p;
+}
+
 static void read_fields(struct http_head *head, const char *buf, const char *p, const char *end)
 {
-    enum head_state state = head->state;
+    enum head_state state = head->state <= AT_FIELD ? AT_FIELD : head->state;
 
     while (p != NULL) {
-        if (state <= AT_FIELD)
+        if (state == AT_FIELD) {
             p = begin_field(head, buf, p, end);
-        if (p != NULL && state <= IN_NAME)
+            state = IN_NAME;
+            if (p != NULL && head->alike)
+                p = recall_field(head, buf, p, end, &state);
+        }
+        if (p != NULL && state == IN_NAME) {
             p = read_name(head, buf, p, end);
-        if (p != NULL)
+            state = IN_VALUE;
+        }
+        if (p != NULL && state == IN_VALUE) {
             p = read_value(head, buf, p, end);
-        state = AT_FIELD;
+            state = AT_FIELD;
+        }
     }
 }
 
 /* Whether the fields, which begin at p, are those of the memo; the head is complete then. */
 static bool is_known(struct http_head *head, const char *buf, const char *p, const char *end)
 {
-    return head->memo != NULL && http_memo_recall(head->memo, head, p, (size_t)(end - p), (uint32_t)(p - buf));
+    head->alike = head->memo != NULL && head->minor == head->memo->minor;
+    return head->alike && http_memo_recall(head->memo, head, p, (size_t)(end - p), (uint32_t)(p - buf));
 }
 
 enum http_result http_head_parse(struct http_head *head, const char *buf, size_t len)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* One comparison of memory stands for the parsing of all fields. */
+/* One comparison of memory stands for the parsing of all fields, or of one. */
 #include "cserve/memo.h"
 
 #include <string.h>
 
 enum { SIZE_MAX_KEPT = 2048, FIELDS_MAX_KEPT = 40 };
+_Static_assert(FIELDS_MAX_KEPT <= 64, "sets of fields are one word");
 
 /* Where the fields of a complete head begin. */
 static uint32_t section_at(const struct http_head *head)
@@ -64,6 +65,7 @@ bool http_memo_recall(const struct http_memo *memo, struct http_head *head, cons
         return false;
     shift(head->fields, memo->fields, memo->field_count, 0U - offset);
     head->fields_id = memo->id;
+    head->changed = 0;
     head->field_count = memo->field_count;
     head->chunked = memo->chunked;
     head->close = memo->close;
@@ -74,4 +76,55 @@ bool http_memo_recall(const struct http_memo *memo, struct http_head *head, cons
     head->content_length = memo->content_length;
     head->position = head->size = offset + memo->size;
     return true;
+}
+
+uint32_t http_memo_line_len(const struct http_memo *memo, uint32_t index)
+{
+    uint32_t next = index + 1 < memo->field_count ? memo->fields[index + 1].name : memo->size - 2;
+
+    return next - memo->fields[index].name;
+}
+
+static uint64_t differ(const char *a, const char *b)
+{
+    uint64_t x, y;
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return x ^ y;
+}
+
+/* memcmp(a, b, len) == 0, made for names of fields: less than a call takes. Words overlap at the end. */
+static bool same_name(const char *a, const char *b, size_t len)
+{
+    if (len < sizeof(uint64_t) || len > 3 * sizeof(uint64_t))
+        return memcmp(a, b, len) == 0;
+    for (size_t at = 0; at + sizeof(uint64_t) < len; at += sizeof(uint64_t))
+        if (differ(a + at, b + at) != 0)
+            return false;
+    return differ(a + len - sizeof(uint64_t), b + len - sizeof(uint64_t)) == 0;
+}
+
+enum http_memo_part http_memo_compare(const struct http_memo *memo, uint32_t index, const char *at, size_t len,
+                                      struct http_field *field)
+{
+    const struct http_field *kept = &memo->fields[index];
+    const char *line;
+    uint32_t named; /* bytes of name and colon */
+
+    if (index >= memo->field_count || len <= kept->name_len)
+        return HTTP_MEMO_NOTHING;
+    line = section(memo) + kept->name;
+    named = kept->name_len + 1;
+    if (!same_name(at, line, named))
+        return HTTP_MEMO_NOTHING;
+    field->name_len = kept->name_len;
+    field->id = kept->id;
+    field->underscore = kept->underscore;
+    if ((memo->varies >> index & 1) != 0 || len < http_memo_line_len(memo, index) ||
+        memcmp(at + named, line + named, http_memo_line_len(memo, index) - named) != 0)
+        return HTTP_MEMO_NAME;
+    field->value = field->name + (kept->value - kept->name);
+    field->value_len = kept->value_len;
+    return HTTP_MEMO_LINE;
 }

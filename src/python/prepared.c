@@ -30,10 +30,9 @@ static void row_clear(struct prepared *row)
     if (row->input != NULL)
         row->input->prepared--;
     Py_CLEAR(row->dict);
+    Py_CLEAR(row->keys);
     Py_CLEAR(row->method);
     Py_CLEAR(row->target);
-    for (unsigned i = 0; i < row->late_count; i++)
-        Py_DECREF(row->late[i].key);
     *row = (struct prepared){0};
 }
 
@@ -71,12 +70,14 @@ bool prepared_is_for(struct prepared *row, const struct exchange *x)
     return false;
 }
 
-static int put_late(const struct prepared *row, const struct exchange *x, PyObject *env)
+/* Puts the fields into env that the row does not know: a bit for each in `fields`. */
+static int put_fields(const struct prepared *row, uint64_t fields, const struct exchange *x, PyObject *env)
 {
-    for (unsigned i = 0; i < row->late_count; i++) {
-        const struct http_field *field = &x->head.fields[row->late[i].field];
+    for (; fields != 0; fields &= fields - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(fields);
+        PyObject *key = PyTuple_GET_ITEM(row->keys, (Py_ssize_t)i);
 
-        if (text_put(env, row->late[i].key, text_new(http_field_value(field, x->raw))) < 0)
+        if (text_put(env, key, text_new(http_field_value(&x->head.fields[i], x->raw))) < 0)
             return -1;
     }
     return 0;
@@ -95,7 +96,7 @@ PyObject *prepared_copy(struct prepared *row, const struct template *t, const st
     if (!text_is(row->method, x->head.method) &&
         text_put(env, t->keys[ENVIRON_REQUEST_METHOD], template_method(t, x->head.method)) < 0)
         goto failed;
-    if (put_late(row, x, env) < 0)
+    if (put_fields(row, row->late | (x->head.changed & row->shown), x, env) < 0)
         goto failed;
     return env;
 failed:
@@ -103,39 +104,72 @@ failed:
     return NULL;
 }
 
-static bool is_late(const struct http_field *field)
+/* The key of a field in env. New reference, None if env does not have it, or NULL with an exception set. */
+static PyObject *key_of(const struct template *t, const struct http_field *field, const struct exchange *x,
+                        PyObject *env)
 {
-    return field->id == HTTP_FIELD_OTHER || (NO_SECRET & FIELD_BIT(field->id)) == 0;
-}
+    PyObject *key;
+    int present;
 
-/* The key that a field of x has in environ. New reference, or NULL with an exception set. */
-static PyObject *key_of(const struct template *t, const struct http_field *field, const struct exchange *x)
-{
+    if (field->underscore)
+        return Py_NewRef(Py_None);
     if (field->id != HTTP_FIELD_OTHER)
-        return Py_NewRef(t->field_keys[field->id]);
-    return text_field_key(http_field_name(field, x->raw));
+        key = Py_NewRef(t->field_keys[field->id]);
+    else
+        key = text_field_key(http_field_name(field, x->raw));
+    present = key != NULL ? PyDict_Contains(env, key) : -1;
+    if (present == 0)
+        Py_SETREF(key, Py_NewRef(Py_None));
+    else if (present < 0)
+        Py_CLEAR(key);
+    return key;
 }
 
-/* Takes out of the row's dict what may be a secret. 0, or -1 with an exception set. */
-static int set_late(struct prepared_table *table, struct prepared *row, const struct template *t,
-                    const struct exchange *x)
+/* The keys of all fields of x. New reference, or NULL with an exception set. */
+static PyObject *keys_of(const struct template *t, const struct exchange *x, PyObject *env)
 {
-    for (uint32_t i = 0; i < x->head.field_count; i++) {
-        const struct http_field *field = &x->head.fields[i];
-        PyObject *key;
-        int present;
+    PyObject *keys = PyTuple_New(x->head.field_count);
 
-        if (field->underscore || !is_late(field))
-            continue;
-        key = key_of(t, field, x);
-        present = key != NULL ? PyDict_Contains(row->dict, key) : -1;
-        if (present > 0) {
-            row->late[row->late_count].field = i;
-            row->late[row->late_count++].key = Py_NewRef(key);
-            present = PyDict_SetItem(row->dict, key, table->empty);
-        }
-        Py_XDECREF(key);
-        if (present < 0)
+    for (uint32_t i = 0; keys != NULL && i < x->head.field_count; i++) {
+        PyObject *key = key_of(t, &x->head.fields[i], x, env);
+
+        if (key != NULL)
+            PyTuple_SET_ITEM(keys, (Py_ssize_t)i, key);
+        else
+            Py_CLEAR(keys);
+    }
+    return keys;
+}
+
+/* The fields that have a key. */
+static uint64_t shown_fields(PyObject *keys)
+{
+    uint64_t shown = 0;
+
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keys); i++)
+        shown |= (uint64_t)(PyTuple_GET_ITEM(keys, i) != Py_None) << i;
+    return shown;
+}
+
+/* The fields whose values the row must not have: what may be a secret, and what others of its fields_id may not have. */
+static uint64_t late_fields(const struct exchange *x)
+{
+    uint64_t late = x->head.changed;
+
+    for (uint32_t i = 0; i < x->head.field_count; i++) {
+        unsigned id = x->head.fields[i].id;
+
+        if (id == HTTP_FIELD_OTHER || (NO_SECRET & FIELD_BIT(id)) == 0)
+            late |= UINT64_C(1) << i;
+    }
+    return late;
+}
+
+/* Takes the values of late fields out of the row's dict. 0, or -1 with an exception set. */
+static int empty_late(struct prepared_table *table, struct prepared *row)
+{
+    for (uint64_t late = row->late; late != 0; late &= late - 1) {
+        if (PyDict_SetItem(row->dict, PyTuple_GET_ITEM(row->keys, __builtin_ctzll(late)), table->empty) < 0)
             return -1;
     }
     return 0;
@@ -159,25 +193,20 @@ static int set_target(struct prepared_table *table, struct prepared *row, const 
     return 0;
 }
 
-static bool has_many_late(const struct exchange *x)
-{
-    unsigned count = 0;
-
-    for (uint32_t i = 0; i < x->head.field_count; i++)
-        count += !x->head.fields[i].underscore && is_late(&x->head.fields[i]);
-    return count > PREPARED_LATE_MAX;
-}
-
 int prepared_make(struct prepared_table *table, struct prepared *row, const struct template *t, const struct exchange *x,
                   PyObject *env, struct input *input, bool path_is_target)
 {
     int status;
 
-    if (!template_has_method(t, x->head.method) || has_many_late(x))
+    if (!template_has_method(t, x->head.method))
         return 0;
     row->dict = PyDict_Copy(env);
+    row->keys = keys_of(t, x, env);
     row->method = Py_XNewRef(PyDict_GetItemWithError(env, t->keys[ENVIRON_REQUEST_METHOD]));
-    status = row->dict != NULL && row->method != NULL ? set_late(table, row, t, x) : -1;
+    if (row->keys != NULL)
+        row->shown = shown_fields(row->keys);
+    row->late = late_fields(x) & row->shown;
+    status = row->dict != NULL && row->keys != NULL && row->method != NULL ? empty_late(table, row) : -1;
     if (status == 0)
         status = set_target(table, row, t, x, env, path_is_target);
     if (status < 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whole environs, prepared for requests that come again: the fields of a connection's requests seldom change. The server
- * tells which heads have the same fields (http_head.fields_id), so an environ then costs one copy of a dict.
+ * tells which heads have the same fields (http_head.fields_id), and which of them changed, so an environ then costs one
+ * copy of a dict, and a value for each field that changed.
  *
  * A prepared dict outlives the request that it was made for, so it has nothing that may be a secret: the fields that
  * are known to be none, and a target only if it has no query. What else comes is put into each copy; in the dict '' holds
@@ -13,22 +14,20 @@
 #include "input.h"
 #include "template.h"
 
-enum { PREPARED_ROWS = 128, PREPARED_LATE_MAX = 8 };
+enum { PREPARED_ROWS = 128 };
 
 struct prepared {
     uint64_t fields_id;  /* 0: the row is free */
     uint64_t peer_id;
-    PyObject *dict;      /* owned, as the next two */
+    PyObject *dict;      /* owned, as the next three */
+    PyObject *keys;      /* tuple: the key of each field; None if environ does not show it */
     PyObject *method;
     PyObject *target;    /* what dict's target keys say; NULL: nothing */
     uint64_t other_target; /* hash of the latest target that was another one */
     struct input *input; /* borrows: the one in dict */
     unsigned used;       /* how often lately, up to a few: at 0 another connection may have the row */
-    unsigned late_count;
-    struct {
-        uint32_t field;  /* index in head.fields */
-        PyObject *key;   /* owned */
-    } late[PREPARED_LATE_MAX];
+    uint64_t shown;      /* bit i: environ shows fields[i] */
+    uint64_t late;       /* of these: dict has '' instead of the value */
 };
 
 struct prepared_table {

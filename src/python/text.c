@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bytes to str. PyUnicode_DecodeLatin1 does the same in more steps: it looks for the highest byte one
- * character at a time and knows the strings of one character, of which a request has few.
+ * character at a time and knows the strings of one character, of which a request has few. Here bytes are
+ * taken for ASCII, and found out not to be while they are copied.
  */
 #include "text.h"
 
@@ -31,53 +32,75 @@ static uint32_t load_half(const char *from)
     return half;
 }
 
-/* All bytes of a run, one over the other: as wide as fits; the last ones overlap those before them. */
-static uint64_t overlay(struct str bytes)
+static void store_word(char *to, uint64_t word)
 {
-    const char *last = bytes.ptr + bytes.len;
+    memcpy(to, &word, sizeof(word));
+}
+
+static void store_half(char *to, uint32_t half)
+{
+    memcpy(to, &half, sizeof(half));
+}
+
+/* As copy, for 16 bytes or more. */
+static uint64_t copy_wide(char *to, const char *from, size_t len)
+{
+    size_t last_at = len - sizeof(wide);
+    wide all = load_wide(from + last_at);
+
+    memcpy(to + last_at, &all, sizeof(all));
+    for (size_t at = 0; at < last_at; at += sizeof(wide)) {
+        wide some = load_wide(from + at);
+
+        memcpy(to + at, &some, sizeof(some));
+        all |= some;
+    }
+    return all[0] | all[1];
+}
+
+/* Copies. Returns all bytes, one over the other: as wide as fits; the last ones overlap those before them. */
+static uint64_t copy(char *to, const char *from, size_t len)
+{
     uint64_t all = 0;
 
-    if (bytes.len >= sizeof(wide)) {
-        wide both = load_wide(last - sizeof(wide));
+    if (len >= sizeof(wide))
+        return copy_wide(to, from, len);
+    if (len >= sizeof(uint64_t)) {
+        uint64_t first = load_word(from), last = load_word(from + len - sizeof(last));
 
-        for (const char *at = bytes.ptr; at < last - sizeof(wide); at += sizeof(wide))
-            both |= load_wide(at);
-        return both[0] | both[1];
+        store_word(to, first);
+        store_word(to + len - sizeof(last), last);
+        return first | last;
     }
-    if (bytes.len >= sizeof(all))
-        return load_word(bytes.ptr) | load_word(last - sizeof(all));
-    if (bytes.len >= sizeof(uint32_t))
-        return load_half(bytes.ptr) | (uint64_t)load_half(last - sizeof(uint32_t));
-    for (size_t i = 0; i < bytes.len; i++)
-        all |= (unsigned char)bytes.ptr[i];
+    if (len >= sizeof(uint32_t)) {
+        uint32_t first = load_half(from), last = load_half(from + len - sizeof(last));
+
+        store_half(to, first);
+        store_half(to + len - sizeof(last), last);
+        return first | last;
+    }
+    for (size_t i = 0; i < len; i++) {
+        to[i] = from[i];
+        all |= (unsigned char)from[i];
+    }
     return all;
 }
 
-static bool is_ascii(struct str bytes)
+static bool is_ascii(uint64_t bytes)
 {
-    return (overlay(bytes) & UINT64_C(0x8080808080808080)) == 0;
-}
-
-/* As memcpy, made for the values of fields: most are short, but not so short as what a compiler writes out. */
-static void copy(char *to, struct str bytes)
-{
-    size_t last = bytes.len - sizeof(wide);
-
-    if (bytes.len < sizeof(wide) || bytes.len > 8 * sizeof(wide)) {
-        memcpy(to, bytes.ptr, bytes.len);
-        return;
-    }
-    for (size_t at = 0; at < last; at += sizeof(wide))
-        memcpy(to + at, bytes.ptr + at, sizeof(wide));
-    memcpy(to + last, bytes.ptr + last, sizeof(wide));
+    return (bytes & UINT64_C(0x8080808080808080)) == 0;
 }
 
 PyObject *text_new(struct str bytes)
 {
-    PyObject *text = PyUnicode_New((Py_ssize_t)bytes.len, is_ascii(bytes) ? 127 : 255);
+    PyObject *text = PyUnicode_New((Py_ssize_t)bytes.len, 127);
 
-    if (text != NULL && bytes.len > 0)
-        copy((char *)PyUnicode_1BYTE_DATA(text), bytes);
+    if (text == NULL || is_ascii(copy((char *)PyUnicode_1BYTE_DATA(text), bytes.ptr, bytes.len)))
+        return text;
+    Py_DECREF(text); /* seldom, so it was worth the try */
+    text = PyUnicode_New((Py_ssize_t)bytes.len, 255);
+    if (text != NULL)
+        memcpy(PyUnicode_1BYTE_DATA(text), bytes.ptr, bytes.len);
     return text;
 }
 

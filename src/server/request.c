@@ -549,20 +549,28 @@ void request_read_content(struct connection *c)
         request_serve(c);
 }
 
-/* Whether the connection's heads differ so often that few are worth to be kept. */
-static bool seldom_repeats(struct connection *c)
+/* Whether a head is to be kept whose fields are not quite, or not at all, the memo's: some are, in case they come again. */
+static bool is_worth_keeping(struct connection *c, const struct http_head *head)
 {
-    enum { OFTEN = 4, ONE_IN = 8 };
+    enum { FIRST = 4, ONE_IN = 8, ONE_ALIKE_IN = 256 };
 
-    return ++c->unlike > OFTEN && c->unlike % ONE_IN != 0;
+    c->unlike++;
+    if (head->fields_id != 0)
+        return c->unlike % ONE_ALIKE_IN == 0;
+    return c->unlike <= FIRST || c->unlike % ONE_IN == 0;
 }
 
 /* The next head of the connection may have the same fields. */
 static void remember(struct connection *c, const struct http_head *head)
 {
-    size_t size = http_memo_size(head);
+    size_t size;
 
-    if (size == 0 || head->close || seldom_repeats(c))
+    if (head->fields_id != 0)
+        c->memo->varies |= head->changed;
+    if (head->close || !is_worth_keeping(c, head))
+        return;
+    size = http_memo_size(head);
+    if (size == 0)
         return;
     if (size > c->memo_room) {
         c->memo = mem_realloc(c->memo, size);
@@ -582,7 +590,7 @@ static bool parse_head(struct request *r)
     switch (http_head_parse(head, r->exchange.raw, len)) {
     case HTTP_DONE:
         r->parsed = true;
-        if (head->fields_id == 0)
+        if (head->fields_id == 0 || head->changed != 0)
             remember(c, head);
         else
             c->unlike = 0;

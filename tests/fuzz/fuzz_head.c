@@ -229,6 +229,19 @@ static void check_scans(const struct outcome *whole, const uint8_t *data, size_t
     scan_init();
 }
 
+/* What it means that `later` has the memo's fields_id, which was made of `first`. */
+static void check_recognised(const struct outcome *first, const struct outcome *later)
+{
+    EXPECT(later->head.field_count == first->head.field_count);
+    for (uint32_t i = 0; i < first->head.field_count; i++) {
+        const struct http_field *f = &first->fields[i], *g = &later->fields[i];
+
+        EXPECT(str_equal(http_field_name(f, first->buf), http_field_name(g, later->buf)));
+        if ((later->head.changed >> i & 1) == 0)
+            EXPECT(str_equal(http_field_value(f, first->buf), http_field_value(g, later->buf)));
+    }
+}
+
 /* A head that may differ in one byte, read by who remembers the fields of the first and by who does not. */
 static void check_memo(const struct outcome *whole, const uint8_t *data, size_t size, struct dice *dice)
 {
@@ -237,6 +250,7 @@ static void check_memo(const struct outcome *whole, const uint8_t *data, size_t 
     uint8_t *changed = malloc(size);
 
     http_memo_fill(memo, &whole->head, whole->buf, 7);
+    memo->varies = dice_roll(dice, 256);
     memcpy(changed, data, size);
     changed[dice_roll(dice, size)] ^= (uint8_t)dice_roll(dice, 256);
     http_head_init(&with.head, whole->head.limits, with.fields);
@@ -246,6 +260,8 @@ static void check_memo(const struct outcome *whole, const uint8_t *data, size_t 
     give(&with, changed, size);
     give(&without, changed, size);
     expect_same(&without, &with);
+    if (with.result == HTTP_DONE && with.head.fields_id != 0)
+        check_recognised(whole, &with);
     free(with.buf);
     free(without.buf);
     free(changed);

@@ -151,6 +151,20 @@ static void parse_remembering(struct outcome *o, const struct http_memo *memo, s
     record(o, parse_prefix(&head, text, text.len), &head);
 }
 
+/* First text[0..at), then all of it. */
+static void parse_split_remembering(struct outcome *o, const struct http_memo *memo, struct str text, size_t at)
+{
+    struct http_head head;
+
+    memset(fields, 0xaa, sizeof fields);
+    http_head_init(&head, &limits, fields);
+    head.memo = memo;
+    enum http_result result = parse_prefix(&head, text, at);
+    if (result == HTTP_MORE)
+        result = parse_prefix(&head, text, text.len);
+    record(o, result, &head);
+}
+
 /* What was accepted, with its own fields remembered. */
 static void check_remembered(const struct outcome *o, struct str text, const struct http_limits *with)
 {
@@ -1001,36 +1015,90 @@ static void views_follow_the_buffer(void **state)
 
 #define REMEMBERED "Host: h\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"
 
-static void only_the_very_same_fields_are_recognised(void **state)
+/* Heads beside one with REMEMBERED: whether their names are the same, and which lines are not. */
+static const struct later {
+    struct str text;
+    bool alike;
+    uint64_t changed;
+} later[] = {
+    {STR("GET / HTTP/1.1\r\n" REMEMBERED), true, 0},
+    {STR("\r\nPOST http://other/b?c HTTP/1.1\r\n" REMEMBERED "content"), true, 0},
+    {STR("GET / HTTP/1.9\r\n" REMEMBERED), true, 0}, /* all of 1.1 and above are one minor */
+    {STR("GET / HTTP/1.0\r\n" REMEMBERED), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 2\r\nConnection: keep-alive\r\n\r\n"), true, 2},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX:1\r\nConnection: keep-alive\r\n\r\n"), true, 2},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX:\r\nConnection: close\r\n\r\n"), true, 6},
+    {STR("GET / HTTP/1.1\r\nHost: longer.example:1\r\nX: \xe4 \t 2\r\nConnection: keep-alive\r\n\r\n"), true, 3},
+    {STR("GET / HTTP/1.1\r\nhost: h\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\nConnection: keep-alive\r\nY: 2\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nY: 2\r\n" REMEMBERED), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nXX: 1\r\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET /\x7f HTTP/1.1\r\n" REMEMBERED), false, 0},
+    {STR("GET * HTTP/1.1\r\n" REMEMBERED), false, 0},
+    /* What the memo knows of a line does not make it right: */
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost : h\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h/\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX: \x01\r\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\nConnection: keep-alive\r\n\r\n"), false, 0},
+    {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n Connection: keep-alive\r\n\r\n"), false, 0},
+};
+
+enum { LATER = sizeof later / sizeof later[0] };
+
+static struct http_memo *remember_first(void)
 {
-    static const struct {
-        struct str text;
-        bool same;
-    } cases[] = {
-        {STR("GET / HTTP/1.1\r\n" REMEMBERED), true},
-        {STR("\r\nPOST http://other/b?c HTTP/1.1\r\n" REMEMBERED "content"), true},
-        {STR("GET / HTTP/1.9\r\n" REMEMBERED), true}, /* all of 1.1 and above are one minor */
-        {STR("GET / HTTP/1.0\r\n" REMEMBERED), false},
-        {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 2\r\nConnection: keep-alive\r\n\r\n"), false},
-        {STR("GET / HTTP/1.1\r\nhost: h\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"), false},
-        {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\nConnection: keep-alive\r\nY: 2\r\n\r\n"), false},
-        {STR("GET / HTTP/1.1\r\nY: 2\r\n" REMEMBERED), false},
-        {STR("GET / HTTP/1.1\r\nHost: h\r\nX: 1\r\n\r\n"), false},
-        {STR("GET /\x7f HTTP/1.1\r\n" REMEMBERED), false},
-        {STR("GET * HTTP/1.1\r\n" REMEMBERED), false},
-    };
-    static struct outcome first, with, without;
-    struct http_memo *memo;
+    static struct outcome first;
+
+    parse_whole(&first, later[0].text, &limits);
+    first.head.fields = first.fields;
+    return remember(&first.head, later[0].text);
+}
+
+static void what_is_as_before_is_recognised_and_nothing_else(void **state)
+{
+    static struct outcome with, without;
+    struct http_memo *memo = remember_first();
 
     (void)state;
-    parse_whole(&first, cases[0].text, &limits);
-    first.head.fields = first.fields;
-    memo = remember(&first.head, cases[0].text);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        parse_whole(&without, cases[i].text, &limits);
-        parse_remembering(&with, memo, cases[i].text, &limits);
+    for (size_t i = 0; i < LATER; i++) {
+        parse_whole(&without, later[i].text, &limits);
+        parse_remembering(&with, memo, later[i].text, &limits);
         assert_same(&without, &with);
-        assert_int_equal(with.head.fields_id, cases[i].same ? 7 : 0);
+        assert_int_equal(with.head.fields_id, later[i].alike ? 7 : 0);
+        if (later[i].alike)
+            assert_int_equal(with.head.changed, later[i].changed);
+    }
+    free(memo);
+}
+
+static void lines_that_vary_are_not_compared(void **state)
+{
+    static struct outcome with;
+    struct http_memo *memo = remember_first();
+
+    (void)state;
+    memo->varies = 2;
+    parse_remembering(&with, memo, STR("GET / HTTP/1.1\r\nHost: g\r\nX: 1\r\nConnection: keep-alive\r\n\r\n"), &limits);
+    assert_int_equal(with.head.fields_id, 7);
+    assert_int_equal(with.head.changed, 3);
+    free(memo);
+}
+
+static void a_memo_helps_or_hinders_at_no_split(void **state)
+{
+    static struct outcome with, without;
+    struct http_memo *memo = remember_first();
+
+    (void)state;
+    for (size_t i = 0; i < LATER; i++) {
+        parse_whole(&without, later[i].text, &limits);
+        for (size_t at = 0; at <= later[i].text.len; at++) {
+            parse_split_remembering(&with, memo, later[i].text, at);
+            assert_same(&without, &with);
+            assert_true(with.head.fields_id == 0 || later[i].alike);
+        }
     }
     free(memo);
 }
@@ -1195,7 +1263,9 @@ int main(void)
         cmocka_unit_test(S15_names_that_share_a_slot_are_told_apart),
         cmocka_unit_test(H8_a_refused_request_can_be_quoted),
         cmocka_unit_test(views_follow_the_buffer),
-        cmocka_unit_test(only_the_very_same_fields_are_recognised),
+        cmocka_unit_test(what_is_as_before_is_recognised_and_nothing_else),
+        cmocka_unit_test(lines_that_vary_are_not_compared),
+        cmocka_unit_test(a_memo_helps_or_hinders_at_no_split),
         cmocka_unit_test(remembered_fields_keep_to_the_limit_of_the_head),
         cmocka_unit_test(random_heads_parse_the_same_at_every_split),
         cmocka_unit_test(H5_what_is_behind_a_head_changes_nothing),

@@ -42,25 +42,33 @@ FIELDS = [[("Accept", "text/html")], [("Accept", "text/plain")], [("Cookie", "a=
           [("Cookie", "a=1"), ("Cookie", "b=2")], [("Authorization", "secret")], [("X-Own", "1")],
           [("X-Own", "2")], [("X-Own", "1"), ("x-own", "2")], [("X_Own", "hidden")], [("Proxy", "hidden")],
           [("User-Agent", "me")], [(f"X-{number}", "v") for number in range(9)], [("Referer", "/a?token")],
-          [("Content-Type", "a/b")]]
+          [("Content-Type", "a/b")], [("Host", "a")]]
+VALUES = ["", "1", "2", "a/b", "caf\xe9", "a value that is longer than sixteen bytes", "x" * 200]
+HOSTS = ["a", "b.test", "b.test:8888"]
 PORTS = ("REMOTE_PORT",)
 
 
 def draw(dice):
-    """A request; the same one as often as not."""
+    """Method, target and fields of a request; the same ones as often as not."""
     fields = [field for some in dice.sample(FIELDS, dice.choice([0, 0, 1, 2, 5])) for field in some]
-    method, target = dice.choice(METHODS), dice.choice(TARGETS)
-    body = b"content" if method == "POST" else b""
-    raw = make_request("OPTIONS" if target == "*" else method, target, fields, body)
-    return raw, method == "HEAD"
+    return dice.choice(METHODS), dice.choice(TARGETS), fields
+
+
+def vary(dice, fields):
+    """The same names, with some other values."""
+    return [(name, dice.choice(HOSTS if name == "Host" else VALUES) if dice.random() < 0.3 else value)
+            for name, value in fields]
 
 
 def requests(dice, count):
-    raw = draw(dice)
+    method, target, fields = draw(dice)
     for _ in range(count):
-        if dice.random() < 0.4:
-            raw = draw(dice)
-        yield raw
+        if dice.random() < 0.3:
+            method, target, fields = draw(dice)
+        elif dice.random() < 0.5:
+            fields = vary(dice, fields)
+        body = b"content" if method == "POST" else b""
+        yield make_request(method, target, fields, body), method == "HEAD"
 
 
 def expect_same(mine, other, raw):
