@@ -37,8 +37,9 @@ LINK = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 
 # The rooms that know no Python make the core; unit tests link with that.
 CORE_SRC := $(foreach room,base net http server config,$(wildcard src/$(room)/*.c))
-PYTHON_SRC := $(wildcard src/python/*.c)
-TOP_SRC := $(wildcard src/process/*.c) src/main.c
+# The extension module has its own beginning, and the interpreter at hand: src/package/backend.py builds it.
+PYTHON_SRC := $(filter-out src/python/extension.c src/python/guest.c,$(wildcard src/python/*.c))
+TOP_SRC := $(wildcard src/process/*.c) src/program.c src/main.c
 CORE_OBJ := $(CORE_SRC:src/%.c=$(OUT)/%.o)
 PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
 TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
@@ -70,7 +71,7 @@ $(OUT)/%.o: src/%.c $(OUT)/flags
 	$(Q:@=@echo "  CC    $<";)$(COMPILE) $(EXTRA) -MMD -MP -c -o $@ $<
 
 $(PYTHON_OBJ): $(BUILD)/python.mk
-$(PYTHON_OBJ) $(OUT)/main.o: EXTRA = -DCSERVE_VERSION='"$(VERSION)"'
+$(PYTHON_OBJ) $(OUT)/program.o: EXTRA = -DCSERVE_VERSION='"$(VERSION)"'
 $(PYTHON_OBJ): EXTRA += $(PYTHON_INCLUDE) \
 	$(foreach name,PYTHON_EXECUTABLE PYTHON_HOME PYTHON_LINKAGE,-D$(name)='"$($(name))"')
 $(OUT)/python/app.o: EXTRA += -DAPP_CODE='"$(OUT)/python/app.code"'

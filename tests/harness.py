@@ -420,6 +420,12 @@ def is_sanitized(binary):
     return b"__asan_init" in Path(binary).read_bytes()
 
 
+def is_package(cserve):
+    """Whether it is the command of the package, which runs in an interpreter's own process, and not the binary."""
+    with open(cserve, "rb") as file:
+        return file.read(2) == b"#!"
+
+
 def parse_address(text):
     """What the server says it serves on, as socket.connect takes it."""
     if match := re.fullmatch(r"http://\[([0-9a-f:.]+)\]:(\d+)/?", text):

@@ -89,6 +89,8 @@ void setting_describe_source(struct buf *out, const struct config *config, const
         buf_printf(out, "%s:%d", config->file, s->line);
     } else if (s->source == SOURCE_COMMAND_LINE) {
         buf_printf(out, "command line");
+    } else if (s->source == SOURCE_KEYWORD) {
+        buf_printf(out, "keyword argument");
     } else {
         option_variable(variable, sizeof(variable), s->option->name);
         buf_printf(out, "environment variable %s", variable);
@@ -99,6 +101,8 @@ void setting_label(char *label, size_t cap, const struct config *config, const s
 {
     if (s->source == SOURCE_ENVIRONMENT)
         option_variable(label, cap, s->option->name);
+    else if (s->source == SOURCE_KEYWORD)
+        option_keyword(label, cap, s->option->name);
     else if (s->source == SOURCE_FILE)
         snprintf(label, cap, "%s:%d: %s", config->file, s->line, s->option->name);
     else

@@ -27,10 +27,10 @@ MAKE_VARIABLES = (
     "PREFIX",
 )
 
-# A file may include headers of its own room and of those before it; handler.h is where python and server
-# meet.
-ROOMS = ["base", "net", "http", "handler", "python", "server", "process", "config", "main"]
-HEADERS_WITHOUT_FILE = {"handler": "handler", "process": "process", "python": "python"}
+# A file may include headers of its own room and of those before it; handler.h is where python and server meet,
+# and program.h where the extension module and the program do.
+ROOMS = ["base", "net", "http", "handler", "python", "server", "process", "config", "program", "main"]
+HEADERS_WITHOUT_FILE = {"handler": "handler", "process": "process", "program": "handler", "python": "python"}
 
 # All of libc that http/ may call: nothing that makes a system call. What begins as in OWN is a room's or the
 # compiler's.
@@ -121,6 +121,7 @@ def test_only_the_python_room_knows_python():
             ), path
 
 
+@pytest.mark.binary
 def test_http_makes_no_system_call(cserve):
     objects = sorted(cserve.parent.glob("http/*.o"))
     assert {path.stem for path in objects} >= {path.stem for path in SRC.glob("http/*.c")}
