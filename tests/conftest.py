@@ -1,5 +1,8 @@
-"""Fixtures of all black-box tests. `pytest --cserve PATH` (or CSERVE=PATH) chooses what is tested: the binary, or the
-command that pip installs, for which the tests marked with `binary` have no meaning."""
+"""Fixtures of all black-box tests.
+
+`pytest --cserve PATH` (or CSERVE=PATH) chooses what is tested: the binary, or the command that pip installs.
+A few tests are marked as being of one of them, and not run for the other.
+"""
 
 import os
 from pathlib import Path
@@ -25,11 +28,11 @@ def chosen(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if not any(item.get_closest_marker("binary") for item in items) or not harness.is_package(chosen(config)):
+    if not any(item.get_closest_marker(mark) for item in items for mark in ("binary", "package")):
         return
-    others = [item for item in items if item.get_closest_marker("binary")]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in others]
+    mark = "binary" if harness.is_package(chosen(config)) else "package"
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
+    items[:] = [item for item in items if not item.get_closest_marker(mark)]
 
 
 @pytest.fixture(scope="session")

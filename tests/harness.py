@@ -421,7 +421,7 @@ def is_sanitized(binary):
 
 
 def is_package(cserve):
-    """Whether it is the command of the package, which runs in an interpreter's own process, and not the binary."""
+    """Whether it is the package's command, a Python script, and not the binary."""
     with open(cserve, "rb") as file:
         return file.read(2) == b"#!"
 

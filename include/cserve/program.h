@@ -6,14 +6,19 @@
 #ifndef CSERVE_PROGRAM_H
 #define CSERVE_PROGRAM_H
 
-#include <stdbool.h>
 #include <stddef.h>
+
+enum program_keyword_kind {
+    KEYWORD_TEXT,
+    KEYWORD_NUMBER, /* it was one in Python */
+    KEYWORD_WORDS,  /* several values, between blanks, if the option may be repeated */
+};
 
 /* An option, by the name that a Python caller gives it, and its value. */
 struct program_keyword {
     const char *name;
     const char *value;
-    bool is_number; /* it was one in Python */
+    enum program_keyword_kind kind;
 };
 
 struct program_start {

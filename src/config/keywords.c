@@ -31,11 +31,14 @@ static void add(struct loader *l, const struct option *o, const struct program_k
     char octal[24];
     const char *value = keyword->value;
 
-    if (o->kind == OPTION_MODE && keyword->is_number) {
+    if (o->kind == OPTION_MODE && keyword->kind == KEYWORD_NUMBER) {
         snprintf(octal, sizeof(octal), "%" PRIo64, (uint64_t)strtoull(value, NULL, 10));
         value = octal;
     }
-    setting_add_text(l->config, o, value, SOURCE_KEYWORD);
+    if (o->kind == OPTION_LIST && keyword->kind == KEYWORD_WORDS)
+        setting_add_words(l->config, o, value, SOURCE_KEYWORD);
+    else
+        setting_add_text(l->config, o, value, SOURCE_KEYWORD);
 }
 
 static int take(struct loader *l, const struct program_keyword *keyword)

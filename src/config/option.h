@@ -117,6 +117,8 @@ void value_describe_range(struct buf *out, const struct option *o);
 void setting_add(struct config *config, const struct option *o, struct str value, enum source source,
                  int line);
 void setting_add_text(struct config *config, const struct option *o, const char *value, enum source source);
+/* For an option that may be repeated: its values stand between blanks. */
+void setting_add_words(struct config *config, const struct option *o, const char *value, enum source source);
 /* Forgets all settings of an option. */
 void setting_drop(struct config *config, const struct option *o);
 /* The first that this source gave, or NULL. */

@@ -23,6 +23,20 @@ void setting_add_text(struct config *config, const struct option *o, const char 
     setting_add(config, o, str_make(value, strlen(value)), source, 0);
 }
 
+void setting_add_words(struct config *config, const struct option *o, const char *value, enum source source)
+{
+    const char *word = value + strspn(value, " \t\n");
+
+    if (*word == '\0')
+        setting_add_text(config, o, "", source); /* which is refused */
+    while (*word != '\0') {
+        size_t len = strcspn(word, " \t\n");
+        setting_add(config, o, str_make(word, len), source, 0);
+        word += len;
+        word += strspn(word, " \t\n");
+    }
+}
+
 void setting_drop(struct config *config, const struct option *o)
 {
     size_t kept = 0;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Builds the package: what pip calls, by PEP 517, when it makes a wheel or an sdist of this directory.
 
-It is setuptools with three things besides: the sources of the extension module are those of the Makefile's binary,
-and compiled at once instead of one by one; app.py is compiled with the interpreter that will run it; and the
-sdist has all that the build, and `make`, need.
+It is setuptools with three things besides: the sources of the extension module are those of the Makefile's
+binary, and compiled at once instead of one by one; app.py is compiled with the interpreter that will run it;
+and the sdist has all that the build, and `make`, need.
 """
 
 import concurrent.futures
@@ -44,9 +44,7 @@ def shipped():
     """What an sdist has: all but what some run of this project has left behind."""
     for top in SHIPPED:
         for directory, directories, names in os.walk(top):
-            directories[:] = [
-                name for name in directories if not name.startswith("__pycache__") and not name.endswith(".egg-info")
-            ]
+            directories[:] = [name for name in directories if not name.endswith(("__pycache__", ".egg-info"))]
             yield from (os.path.join(directory, name) for name in names if not name.endswith((".pyc", ".so")))
     yield from ("Makefile", "README.md", "LICENSE", "pyproject.toml", "setup.cfg")
 

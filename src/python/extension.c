@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "cserve/mem.h"
@@ -67,17 +68,17 @@ static void keywords_free(struct program_keyword *keywords, size_t count)
     free(keywords);
 }
 
-/* From (name, value, is_number). 0, or -1 with an exception set. */
+/* From (name, value, kind). 0, or -1 with an exception set. */
 static int keyword_fill(struct program_keyword *keyword, PyObject *item)
 {
     PyObject *name, *value;
-    int is_number;
+    int kind;
 
-    if (!PyArg_ParseTuple(item, "UUp", &name, &value, &is_number))
+    if (!PyArg_ParseTuple(item, "UUi", &name, &value, &kind))
         return -1;
     keyword->name = text_new(name);
     keyword->value = keyword->name == NULL ? NULL : text_new(value);
-    keyword->is_number = is_number != 0;
+    keyword->kind = (enum program_keyword_kind)kind;
     return keyword->value == NULL ? -1 : 0;
 }
 
@@ -114,6 +115,7 @@ static PyObject *run_main(PyObject *Py_UNUSED(self), PyObject *args)
     start.argv = texts_new(argv);
     start.command = again = start.argv == NULL ? NULL : texts_new(command);
     if (again != NULL && guest_set_entrance(path, start.argc, start.argv) == 0) {
+        PyOS_setsig(SIGINT, SIG_DFL); /* before there is a server, a Ctrl-C just ends this */
         guest_leave();
         int status = program_main(&start);
         guest_enter();
@@ -159,7 +161,7 @@ static PyObject *serve_with(const struct program_start *start)
 PyDoc_STRVAR(serve_doc,
              "serve(application, keywords, command)\n--\n\n"
              "Serves until a signal stops it. The application is None if one of the keywords names it; those are\n"
-             "(name, value, is_number), and command starts this program again.");
+             "(name, value, kind: 0 text, 1 a number, 2 words), and command starts this program again.");
 
 static PyObject *run_serve(PyObject *Py_UNUSED(self), PyObject *args)
 {

@@ -199,6 +199,7 @@ int python_choose(const struct python_config *config, const char *start_dir)
     int result = 0;
 
     guest_enter();
+    called = config->called;
     if (!config->called || config->venv != NULL)
         result = find_other(&venv, config);
     if (result == 0 && venv.dir != NULL)
@@ -216,7 +217,6 @@ int python_start(const struct python_config *config)
     int result = 0;
 
     guest_enter();
-    called = config->called;
     if (config->venv != NULL) /* a reload may have changed it */
         result = find_other(&venv, config);
     if (result == 0 && venv.dir != NULL)

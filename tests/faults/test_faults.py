@@ -11,9 +11,9 @@ import pytest
 
 import faults
 import harness
+from script import APP, CONTENT, OPTIONS, SCRIPT, echo, run_script
 
 pytestmark = pytest.mark.binary
-from script import APP, CONTENT, OPTIONS, SCRIPT, echo, run_script
 
 # What is worth trying, and whether all requests must be answered all the same.
 CASES = [

@@ -27,8 +27,8 @@ MAKE_VARIABLES = (
     "PREFIX",
 )
 
-# A file may include headers of its own room and of those before it; handler.h is where python and server meet,
-# and program.h where the extension module and the program do.
+# A file may include headers of its own room and of those before it; handler.h is where python and server
+# meet, and program.h where the extension module and the program do.
 ROOMS = ["base", "net", "http", "handler", "python", "server", "process", "config", "program", "main"]
 HEADERS_WITHOUT_FILE = {"handler": "handler", "process": "process", "program": "handler", "python": "python"}
 

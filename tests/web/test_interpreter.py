@@ -193,7 +193,7 @@ def test_the_order_of_environments(cserve, python, packaged, tmp_path):
     inside = around / "bin/cserve"
     inside.symlink_to(cserve)
     for options, env, expected in [
-        *([([], {}, around)] if not packaged else []),  # a package's command is in the environment of its interpreter
+        *([([], {}, around)] if not packaged else []),  # whose interpreter has its own around it
         ([], {"VIRTUAL_ENV": variable}, variable),
         (["--venv", option], {"VIRTUAL_ENV": variable}, option),
     ]:

@@ -36,30 +36,36 @@ __all__ = [
 ]
 
 Value = Union[str, bool, int, float, "os.PathLike[str]"]
+TEXT, NUMBER = range(2)  # what a keyword's value was; _core knows WORDS, too
 
 
 def serve(app: WSGIApplication | str, **options: Value | Iterable[Value] | None) -> None:
     """Serve until a signal stops the server: serve(app, port=8888, bind=["[::1]:80", "unix:/run/it.sock"]).
 
-    `app` is a WSGI application, which worker processes get as it is when they are forked; or the name of one,
-    "mysite:app", which they import themselves, so that SIGHUP loads it anew. `options` are those of the command
-    (`cserve --help`) with `_` for `-`, lists for those that may be repeated, and None for no value. They win
-    over the environment (CSERVE_PORT) and the file (config="mysite.ini", or [cserve] in setup.cfg).
+    `app` is a WSGI application, which worker processes get as it is when they are forked; or the name of
+    one, "mysite:app", which they import themselves, so that SIGHUP loads it anew. `options` are those of the
+    command (`cserve --help`) with `_` for `-`, lists for those that may be repeated, and None for no value.
+    They win over the environment (CSERVE_PORT) and the file (config="mysite.ini", or [cserve] in setup.cfg).
 
-    Returns when SIGTERM or SIGINT has stopped the server. TypeError: there is no such option, or `app` is not
-    callable. ValueError: a value is wrong. ServerError: the server could not begin, or had to cut requests off;
-    the error log says which. RuntimeError: this is not the main thread, or a worker.
+    Returns when SIGTERM or SIGINT has stopped the server. TypeError: there is no such option, or `app` is
+    not callable. ValueError: a value is wrong. ServerError: the server could not begin, or had to cut
+    requests off; the error log says which. RuntimeError: this is not the main thread, or a worker.
     """
+    names_it = isinstance(app, str)
+    if not names_it and not callable(app):
+        raise TypeError(f"an application is needed, or the name of one, not {app!r}")
+    keywords = [("app", app if isinstance(app, str) else describe(app), TEXT)]
+    for name, value in options.items():
+        keywords += ((name, *text_of(name, each)) for each in values_of(value))
+    start(None if names_it else app, keywords)
+
+
+def start(app: object, keywords: list[tuple[str, str, int]]) -> None:
     import threading
 
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("serve() takes the signals of its process, so it can only be called on the main thread")
-    if not isinstance(app, str) and not callable(app):
-        raise TypeError(f"an application is needed, or the name of one, not {app!r}")
-    keywords = [("app", app if isinstance(app, str) else describe(app), False)]
-    for name, value in options.items():
-        keywords += ((name, *text_of(name, each)) for each in values_of(value))
-    _core.serve(None if isinstance(app, str) else app, keywords, [sys.executable, *sys.orig_argv[1:]])
+        raise RuntimeError("serve() takes the signals of its process: call it on the main thread")
+    _core.serve(app, keywords, [sys.executable, *sys.orig_argv[1:]])
 
 
 def describe(app: object) -> str:
@@ -76,13 +82,13 @@ def values_of(value: Value | Iterable[Value] | None) -> Iterable[Value]:
     return value
 
 
-def text_of(name: str, value: Value) -> tuple[str, bool]:
-    """A value as the option table reads it, and whether it is a number."""
+def text_of(name: str, value: Value) -> tuple[str, int]:
+    """A value as the option table reads it, and what it was."""
     if isinstance(value, bool):
-        return str(value).lower(), False
+        return str(value).lower(), TEXT
     if isinstance(value, (int, float)):
-        return str(value), True
+        return str(value), NUMBER
     text = os.fspath(value)
     if not isinstance(text, str):
         raise TypeError(f"{name}: text, a path, a number or a truth value is needed, not {value!r}")
-    return text, False
+    return text, TEXT

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command in another interpreter than that which the package is installed for: --venv names its environment.
+"""The command in another interpreter than the one that has the package: that of the environment of --venv.
 
     ENVIRONMENT/bin/python .../cserve/_entrance.py cserve mysite:app
 
@@ -9,19 +9,20 @@ The first argument is what the command was called. Of the package's own environm
 import sys
 
 
-def load(directory):
-    """The package in this directory, wherever that is."""
+def load(directory: str) -> None:
+    """Import the package from this directory, which is on no path."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     spec = spec_from_file_location(
         "cserve", directory + "/__init__.py", submodule_search_locations=[directory]
     )
+    assert spec and spec.loader
     package = module_from_spec(spec)
     sys.modules["cserve"] = package
     spec.loader.exec_module(package)
 
 
-def main():
+def main() -> int:
     del sys.argv[0]
     if not getattr(sys.flags, "safe_path", sys.flags.isolated):
         del sys.path[0]
