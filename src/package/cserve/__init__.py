@@ -74,21 +74,21 @@ def describe(app: object) -> str:
     return f"{getattr(app, '__module__', None) or type(app).__module__}:{name}"
 
 
-def values_of(value: Value | Iterable[Value] | None) -> Iterable[Value]:
+def values_of(value: Value | Iterable[Value] | None) -> Iterable[object]:
     if value is None:
         return ()
-    if isinstance(value, (str, int, float, os.PathLike)):
+    if isinstance(value, (str, bytes, int, float, os.PathLike)):
         return (value,)
     return value
 
 
-def text_of(name: str, value: Value) -> tuple[str, int]:
+def text_of(name: str, value: object) -> tuple[str, int]:
     """A value as the option table reads it, and what it was."""
     if isinstance(value, bool):
         return str(value).lower(), TEXT
     if isinstance(value, (int, float)):
         return str(value), NUMBER
-    text = os.fspath(value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
         raise TypeError(f"{name}: text, a path, a number or a truth value is needed, not {value!r}")
     return text, TEXT
