@@ -82,6 +82,33 @@ static void call(const char *module, const char *function, const char *format, i
     PyErr_Clear();
 }
 
+/* Removes a name from os.environ that the environment has no more: what it said was meant for the master. */
+static void drop_variable(PyObject *variables, PyObject *name)
+{
+    PyObject *bytes = PyUnicode_EncodeFSDefault(name);
+    PyObject *result = NULL;
+
+    if (bytes != NULL && getenv(PyBytes_AS_STRING(bytes)) == NULL)
+        result = PyObject_CallMethod(variables, "pop", "O", name);
+    Py_XDECREF(bytes);
+    Py_XDECREF(result);
+    PyErr_Clear();
+}
+
+static void drop_variables(void)
+{
+    PyObject *os = PyImport_ImportModule("os");
+    PyObject *variables = os == NULL ? NULL : PyObject_GetAttrString(os, "environ");
+    PyObject *names = variables == NULL ? NULL : PyMapping_Keys(variables);
+
+    for (Py_ssize_t i = 0; names != NULL && i < PyList_GET_SIZE(names); i++)
+        drop_variable(variables, PyList_GET_ITEM(names, i));
+    Py_XDECREF(os);
+    Py_XDECREF(variables);
+    Py_XDECREF(names);
+    PyErr_Clear();
+}
+
 /*
  * The caller's own signal handling is the master's: a KeyboardInterrupt in a worker would be answered by nobody.
  * The handlers of the system are set after this.
@@ -92,6 +119,7 @@ static void forget_parent(void)
     call("atexit", "_clear", NULL, 0, 0);
     call("_signal", "set_wakeup_fd", "i", -1, 0);
     call("_signal", "signal", "ii", SIGINT, 0); /* SIG_DFL */
+    drop_variables();
 }
 
 pid_t python_fork(void)

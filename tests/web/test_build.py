@@ -154,27 +154,6 @@ def test_readme_names_only_options_that_exist(cserve):
 # --- make ------------------------------------------------------------------------------------------
 
 
-def interpreters():
-    """One for each Python from 3.10 on that has headers: on PATH, or below ~/.pyenv/versions."""
-    candidates = [
-        shutil.which(f"python3.{minor}", path=directory)
-        for minor in range(10, 15)
-        for directory in os.environ["PATH"].split(os.pathsep)
-    ]
-    candidates += sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
-    probe = (
-        "import os, sys, sysconfig; assert sys.version_info >= (3, 10); "
-        "assert os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')); "
-        "print(os.path.realpath(os.path.join(sys.base_prefix, 'bin/python%d.%d' % sys.version_info[:2])))"
-    )
-    found = {}
-    for candidate in filter(None, candidates):
-        result = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
-        if result.returncode == 0:
-            found.setdefault(result.stdout.strip(), None)
-    return sorted(found)
-
-
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
     """A build directory for all interpreters in turn: each must build anew what depends on it."""
@@ -184,8 +163,8 @@ def build(tmp_path_factory):
 @pytest.mark.parametrize(
     "python, linkage",
     [
-        *((python, "static") for python in interpreters()),
-        *((python, "shared") for python in interpreters()[:1]),
+        *((python, "static") for python in harness.interpreters()),
+        *((python, "shared") for python in harness.interpreters()[:1]),
     ],
 )
 def test_every_python_here_builds_and_serves(build, python, linkage):
@@ -210,11 +189,11 @@ def test_every_python_here_builds_and_serves(build, python, linkage):
 
 
 def test_there_is_a_python_to_build_for():
-    assert interpreters()
+    assert harness.interpreters()
 
 
 def test_nothing_is_built_twice(build):
-    python = interpreters()[0]
+    python = harness.interpreters()[0]
     make(f"PYTHON={python}", f"BUILD={build}", "-j2")
     again = make(f"PYTHON={python}", f"BUILD={build}")
     assert " CC " not in again.stdout and " LINK " not in again.stdout
@@ -223,7 +202,7 @@ def test_nothing_is_built_twice(build):
 
 
 def test_install(cserve, build, tmp_path):
-    python = interpreters()[0]
+    python = harness.interpreters()[0]
     make("install", f"PYTHON={python}", f"BUILD={build}", f"DESTDIR={tmp_path}", "PREFIX=/opt/it", "-j2")
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {
