@@ -91,9 +91,11 @@ class Build(build_ext):
 
 
 class Ship(sdist):
-    def add_defaults(self):
-        super().add_defaults()
+    def make_distribution(self):
         self.filelist.extend(shipped())
+        self.filelist.sort()
+        self.filelist.remove_duplicates()
+        super().make_distribution()
 
 
 class Backend(build_meta._BuildMetaBackend):

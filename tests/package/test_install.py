@@ -1,6 +1,7 @@
 """From this directory to an installed package: sdist, wheel, fresh environment, each Python that is here."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,9 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [b"x"]
 """
+DIRECTORIES = ("src", "include", "apps", "docs", "tests", ".ci")
+FILES = ("Makefile", "README.md", "LICENSE", "pyproject.toml", "setup.cfg")
+LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.pyc", "*.so", "*.egg-info", ".*_cache", ".hypothesis")
 # setuptools is the one that runs these tests, so that nothing is fetched.
 LIBRARY = Path(setuptools.__file__).parent.parent
 
@@ -45,11 +49,12 @@ def sdist(tmp_path_factory):
     """The sdist, unpacked; it was made of a copy of this directory."""
     top = tmp_path_factory.mktemp("sdist")
     copy = top / "copy"
-    names = subprocess.check_output(["git", "ls-files", "-z"], cwd=harness.ROOT, text=True).split("\0")
-    for name in filter(None, names):
-        target = copy / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((harness.ROOT / name).read_bytes())
+    copy.mkdir()
+    for name in DIRECTORIES:
+        shutil.copytree(harness.ROOT / name, copy / name, ignore=LEFT_BEHIND, symlinks=True)
+    for name in FILES:
+        shutil.copy(harness.ROOT / name, copy)
+    names = {path.relative_to(copy) for path in copy.glob("**/*") if path.is_file()}
     archive = build(sys.executable, copy, "build_sdist")
     with tarfile.open(archive) as tar:
         tar.extractall(top)
@@ -58,9 +63,7 @@ def sdist(tmp_path_factory):
 
 def test_the_sdist_has_all_that_make_and_pip_need(sdist):
     directory, names = sdist
-    wanted = {name for name in names if name and not name.startswith(".git") and name != ".clang-format"}
-    missing = {name for name in wanted if not (directory / name).exists()}
-    assert missing <= {".clang-tidy"}
+    assert len(names) > 100 and not [name for name in names if not (directory / name).is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,8 @@ def test_every_python_here_builds_a_wheel_that_serves(wheels, python, tmp_path):
         archive.extractall(tmp_path)
     assert {"__init__.py", "__main__.py", "paste.py", "_core.pyi", "py.typed", "entry_points.txt"} <= names
     (tmp_path / "app.py").write_text(APP)
-    process = harness.Process(python, ["-m", "cserve", "--port", "0", "app"], tmp_path, {"PYTHONPATH": tmp_path})
+    arguments = ["-m", "cserve", "--port", "0", "app"]
+    process = harness.Process(python, arguments, tmp_path, {"PYTHONPATH": tmp_path})
     try:
         process.wait_output(r"^Serving HTTP on \S+ \.\.\.\n")
         assert process.fetch().body == b"x"
@@ -98,7 +102,8 @@ def test_a_fresh_environment_serves_a_flask_project_elsewhere(wheels, tmp_path):
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    subprocess.run([*pip, wheels(sys.executable)], check=True)
+    base = Path(sys.base_prefix, "bin/python{}.{}".format(*sys.version_info))
+    subprocess.run([*pip, wheels(os.path.realpath(base))], check=True)
     next((venv / "lib").glob("python3*/site-packages/")).joinpath("flask.pth").write_text(f"{LIBRARY}\n")
     project = tmp_path / "project"
     project.mkdir()

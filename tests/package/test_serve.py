@@ -35,10 +35,11 @@ def test_what_was_there_before_comes_back(program):
 
         def state():
             handlers = [signal.getsignal(number) for number in signal.valid_signals()]
-            ignored = [line for line in open("/proc/self/status") if line.startswith(("Sig", "Shd"))]
+            kinds = ("SigBlk", "SigIgn", "SigCgt")
+            signals = [line for line in open("/proc/self/status") if line.startswith(kinds)]
             umask = os.umask(0)
             os.umask(umask)
-            return handlers, ignored, umask, os.getcwd(), os.listdir("/proc/self/fd"), os.environ.copy()
+            return handlers, signals, umask, os.getcwd(), os.listdir("/proc/self/fd"), os.environ.copy()
 
         os.mkdir("below")
         os.umask(0o22)
