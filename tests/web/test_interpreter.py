@@ -304,6 +304,32 @@ def test_arguments_that_are_no_text_pass_through(serve):
     assert facts_in(server)["path"][1] == os.fsdecode(b"/tmp/\xff\xfe")
 
 
+def test_a_file_that_could_serve_itself_is_served(serve):
+    server = serve("""
+import cserve
+from cserve import RequestTimeout, ServerError, client_disconnected, post_fork, serve, worker_exit
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        serve(app, port=0)
+    except RuntimeError as error:
+        return [f"{cserve.__version__} {error}".encode()]
+
+if __name__ == "__main__":
+    serve(app)
+""")
+    assert re.match(r"\d+\.\d+\.\d+ serve\(\) starts a server, but this", server.get().text)
+
+
+@pytest.mark.binary
+def test_the_binary_has_its_own_module_even_where_the_package_is_installed(serve, tmp_path):
+    (tmp_path / "cserve").mkdir()
+    (tmp_path / "cserve/__init__.py").write_text("raise RuntimeError('of another interpreter')\n")
+    app = APP.replace("import faulthandler", "from cserve import serve\nimport faulthandler")
+    assert serve(app, "--pythonpath", tmp_path).get().status == 200
+
+
 def test_modules_in_C_load(serve):
     names = [
         "ssl",
