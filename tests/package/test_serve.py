@@ -41,6 +41,7 @@ def test_what_was_there_before_comes_back(program):
             os.umask(umask)
             return handlers, signals, umask, os.getcwd(), os.listdir("/proc/self/fd"), os.environ.copy()
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
         os.mkdir("below")
         os.umask(0o22)
         signal.signal(signal.SIGTERM, lambda number, frame: print("mine", flush=True))
