@@ -37,14 +37,16 @@ LINK = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 
 # The rooms that know no Python make the core; unit tests link with that.
 CORE_SRC := $(foreach room,base net http server config,$(wildcard src/$(room)/*.c))
-PYTHON_SRC := $(wildcard src/python/*.c)
-TOP_SRC := $(wildcard src/process/*.c) src/main.c
+# The extension module has its own beginning, and the interpreter at hand: src/package/backend.py builds it.
+EXTENSION_SRC := src/python/extension.c src/python/guest.c
+PYTHON_SRC := $(filter-out $(EXTENSION_SRC),$(wildcard src/python/*.c))
+TOP_SRC := $(wildcard src/process/*.c) src/program.c src/main.c
 CORE_OBJ := $(CORE_SRC:src/%.c=$(OUT)/%.o)
 PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
 TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit docs install pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check help clean FORCE
+.PHONY: all unit docs install pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check check-package help clean FORCE
 .DELETE_ON_ERROR:
 
 all: $(OUT)/cserve ## Build build/release/cserve (the default)
@@ -70,7 +72,7 @@ $(OUT)/%.o: src/%.c $(OUT)/flags
 	$(Q:@=@echo "  CC    $<";)$(COMPILE) $(EXTRA) -MMD -MP -c -o $@ $<
 
 $(PYTHON_OBJ): $(BUILD)/python.mk
-$(PYTHON_OBJ) $(OUT)/main.o: EXTRA = -DCSERVE_VERSION='"$(VERSION)"'
+$(PYTHON_OBJ) $(OUT)/program.o: EXTRA = -DCSERVE_VERSION='"$(VERSION)"'
 $(PYTHON_OBJ): EXTRA += $(PYTHON_INCLUDE) \
 	$(foreach name,PYTHON_EXECUTABLE PYTHON_HOME PYTHON_LINKAGE,-D$(name)='"$($(name))"')
 $(OUT)/python/app.o: EXTRA += -DAPP_CODE='"$(OUT)/python/app.code"'
@@ -141,13 +143,19 @@ CHECK_asan := --ignore=tests/web/test_build.py
 check: $(VENV_STAMP) $(OUT)/cserve
 	$(VENV)/bin/python -m pytest --cserve $(OUT)/cserve $(CHECK_$(VARIANT)) tests
 
-test: setup-test ## Set up, build, and run every test, with and without sanitizers
+check-package: $(VENV_STAMP)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	$(VENV)/bin/mypy --strict src/package/cserve
+	$(VENV)/bin/python -m pytest --cserve $(VENV)/bin/cserve tests
+
+test: setup-test ## Set up, build, and run every test: the binary, with and without sanitizers, and the package
 	@$(MAKE) --no-print-directory VARIANT=asan unit all
 	@$(MAKE) --no-print-directory fuzz-replay
 	@$(MAKE) --no-print-directory tsan
 	@$(MAKE) --no-print-directory bench-instr
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory VARIANT=asan check
+	@$(MAKE) --no-print-directory check-package
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16

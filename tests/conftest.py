@@ -1,4 +1,8 @@
-"""Fixtures of all black-box tests. `pytest --cserve PATH` (or CSERVE=PATH) chooses the binary."""
+"""Fixtures of all black-box tests.
+
+`pytest --cserve PATH` (or CSERVE=PATH) chooses what is tested: the binary, or the command that pip installs.
+A few tests are marked as being of one of them, and not run for the other.
+"""
 
 import os
 from pathlib import Path
@@ -12,16 +16,35 @@ def pytest_addoption(parser):
     parser.addoption(
         "--cserve",
         default=os.environ.get("CSERVE", str(harness.ROOT / "build/release/cserve")),
-        help="the server binary to test (default: %(default)s)",
+        help="the server to test (default: %(default)s)",
     )
+
+
+def chosen(config):
+    """The absolute path of what is tested."""
+    path = Path(config.getoption("--cserve")).absolute()
+    assert path.exists(), f"no {path}: build it with make, or name another with --cserve"
+    return path
+
+
+def pytest_collection_modifyitems(config, items):
+    if not any(item.get_closest_marker(mark) for item in items for mark in ("binary", "package")):
+        return
+    mark = "binary" if harness.is_package(chosen(config)) else "package"
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
+    items[:] = [item for item in items if not item.get_closest_marker(mark)]
 
 
 @pytest.fixture(scope="session")
 def cserve(request):
-    """The binary's absolute path."""
-    path = Path(request.config.getoption("--cserve")).resolve()
-    assert path.exists(), f"no {path}: build it with make, or name another with --cserve"
-    return path
+    """The absolute path of the binary, or of the package's command."""
+    return chosen(request.config)
+
+
+@pytest.fixture(scope="session")
+def packaged(cserve):
+    """Whether that is the package's command."""
+    return harness.is_package(cserve)
 
 
 @pytest.fixture

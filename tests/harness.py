@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -418,6 +419,33 @@ def start_host(serve, *options, env=None):
 def is_sanitized(binary):
     """Whether the binary is a build with AddressSanitizer."""
     return b"__asan_init" in Path(binary).read_bytes()
+
+
+def is_package(cserve):
+    """Whether it is the package's command, a Python script, and not the binary."""
+    with open(cserve, "rb") as file:
+        return file.read(2) == b"#!"
+
+
+def interpreters():
+    """One for each Python from 3.10 on that has headers: on PATH, or below ~/.pyenv/versions."""
+    candidates = [
+        shutil.which(f"python3.{minor}", path=directory)
+        for minor in range(10, 15)
+        for directory in os.environ["PATH"].split(os.pathsep)
+    ]
+    candidates += sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
+    probe = (
+        "import os, sys, sysconfig; assert sys.version_info >= (3, 10); "
+        "assert os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')); "
+        "print(os.path.realpath(os.path.join(sys.base_prefix, 'bin/python%d.%d' % sys.version_info[:2])))"
+    )
+    found = {}
+    for candidate in filter(None, candidates):
+        result = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
+        if result.returncode == 0:
+            found.setdefault(result.stdout.strip(), None)
+    return sorted(found)
 
 
 def parse_address(text):

@@ -1,7 +1,7 @@
 # Static analysis: three analysers of C, one of Python. All must have nothing to say; a suppression stands
 # in the code, with its reason.
 
-LINT_SRC := $(CORE_SRC) $(PYTHON_SRC) $(TOP_SRC)
+LINT_SRC := $(CORE_SRC) $(PYTHON_SRC) $(EXTENSION_SRC) $(TOP_SRC)
 # gcc's analyser wants optimisation; its findings are errors by WARN. What else the compiler is given is
 # what a build gives.
 LINT_FLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(PYTHON_INCLUDE) $(LINT_DEFINES)

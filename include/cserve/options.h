@@ -10,6 +10,7 @@
 
 #include "cserve/log.h"
 #include "cserve/process.h"
+#include "cserve/program.h"
 
 struct setting;
 
@@ -39,20 +40,23 @@ struct config {
     size_t setting_count;
     char *file;                /* owned: the file that was read, as messages call it; NULL: none */
     char *kept;                /* owned: "--bind, --user", which changed but stay; NULL: none */
+    bool bad_name;             /* what is wrong is the name of a keyword */
 };
 
 /* Where a configuration is read from. */
 struct options_input {
     int argc;
     char **argv;                  /* the first is the program */
+    const struct program_keyword *keywords; /* of serve(), instead of a command line; NULL: argv counts */
+    size_t keyword_count;
     char *const *environment;     /* NULL at its end; or NULL: not read */
     const char *start_dir;        /* where cserve was started, and the file's name counts from; NULL: here */
     const struct config *running; /* a master's that reads anew: what only a start can change stays; or NULL */
 };
 
 /*
- * Reads command line, environment and file into *config. 0; or -1 with a message in error[0..cap) that says
- * what is wrong, where (the argument, the variable, FILE:LINE), and the nearest valid name. The config
+ * Reads command line (or keywords), environment and file into *config. 0; or -1 with a message in error[0..cap) that says
+ * what is wrong, where (the argument, the variable, the keyword, FILE:LINE), and the nearest valid name. The config
  * borrows argv, nothing else of the input. Release it in both cases.
  */
 int options_parse(struct config *config, const struct options_input *input, char *error, size_t cap);

@@ -36,6 +36,7 @@ struct process_config {
     int umask_bits;
     const char *chdir;        /* main changes to it before anything else; or NULL */
     const char *start_dir;    /* where cserve was started: a new binary starts there too */
+    char *const *command;     /* what starts it again: an executable and its arguments, NULL at the end */
     struct server_config server;
     struct python_config python;
 };

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The embedded interpreter and the WSGI application in it: the only room that knows Python. All
- * functions are called from one thread, the process's first.
+ * The interpreter and the WSGI application in it: the only room that knows Python. All functions are called from
+ * one thread, the process's first.
+ *
+ * The interpreter is linked in, and a worker starts it (interp.c); or cserve is an extension module of an
+ * interpreter that runs already, in the master too, which then only waits without the GIL (guest.c).
  */
 #ifndef CSERVE_PYTHON_H
 #define CSERVE_PYTHON_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "cserve/handler.h"
 
 struct python_config {
-    const char *app;           /* "MODULE[:APP]": see app.c */
+    const char *app;           /* "MODULE[:APP]": see app.c; or what messages call object */
+    void *object;              /* borrows: the application itself, given to serve(); or NULL */
+    bool called;               /* by serve(): the interpreter, its path and its end are the caller's */
     const char *venv;          /* --venv, or NULL */
     const char *const *paths;  /* --pythonpath entries, in the order they are to have on sys.path */
     size_t path_count;
@@ -27,9 +33,22 @@ const char *python_version(void);
 const char *python_linkage(void);
 
 /*
- * Starts the interpreter: finds the virtual environment (--venv, VIRTUAL_ENV, a pyvenv.cfg beside or
- * above this executable), sets sys.argv, sys.executable, sys.prefix and sys.path, line-buffers
- * stdout and stderr, turns faulthandler on. 0, or -1 with the reason logged.
+ * Makes sure that the interpreter will be the virtual environment's that is asked for. 0, or -1 with the reason logged.
+ * An interpreter that runs already is replaced by that of the environment, if it is another's: this does not
+ * return then, and cserve begins anew, in `start_dir`.
+ */
+int python_choose(const struct python_config *config, const char *start_dir);
+
+/*
+ * As fork(2), and as the interpreter wants it, if there is one: the new process, which holds the GIL then, is to
+ * know nothing of what the other one does at its end.
+ */
+pid_t python_fork(void);
+
+/*
+ * Starts the interpreter, or makes the one at hand ready: finds the virtual environment (--venv, VIRTUAL_ENV, a
+ * pyvenv.cfg beside or above this executable), sets sys.argv, sys.executable, sys.prefix and sys.path, line-buffers
+ * stdout and stderr, turns faulthandler on. The GIL is held afterwards. 0, or -1 with the reason logged.
  */
 int python_start(const struct python_config *config);
 
@@ -63,5 +82,8 @@ int python_fork_away(void);
  * functions run, stdio is flushed.
  */
 void python_stop(struct handler *handler);
+
+/* Ends a forked process. */
+_Noreturn void python_exit(int status);
 
 #endif

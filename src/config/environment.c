@@ -82,21 +82,6 @@ static int refuse_unknown(struct loader *l, struct str variable, const char *typ
     return refuse(l, variable, "there is no such option; ", hint);
 }
 
-/* An option that may be repeated has its values between blanks. */
-static void add_words(struct loader *l, const struct option *o, const char *value)
-{
-    const char *word = value + strspn(value, " \t\n");
-
-    if (*word == '\0')
-        setting_add_text(l->config, o, "", SOURCE_ENVIRONMENT); /* which is refused */
-    while (*word != '\0') {
-        size_t len = strcspn(word, " \t\n");
-        setting_add(l->config, o, str_make(word, len), SOURCE_ENVIRONMENT, 0);
-        word += len;
-        word += strspn(word, " \t\n");
-    }
-}
-
 static int take_variable(struct loader *l, struct str variable, const char *value)
 {
     char name[OPTION_NAME_MAX + 1];
@@ -113,7 +98,7 @@ static int take_variable(struct loader *l, struct str variable, const char *valu
     if (setting_from(l->config, o, SOURCE_ENVIRONMENT) != NULL)
         return refuse(l, variable, "unset it or another, for two give --", o->name);
     if (o->kind == OPTION_LIST)
-        add_words(l, o, value);
+        setting_add_words(l->config, o, value, SOURCE_ENVIRONMENT);
     else
         setting_add_text(l->config, o, value, SOURCE_ENVIRONMENT);
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Configuration: the command line, the environment and a file become a struct config.
+ * Configuration: the command line (or what a caller in Python says), the environment and a file become a struct
+ * config.
  *
  * First all that anybody says is gathered as settings, each with where it came from, and names are looked up:
  * one that there is not is answered with the nearest that there is. Then the settings are applied, the
@@ -169,7 +170,7 @@ int options_parse(struct config *config, const struct options_input *input, char
     *config = (struct config){0};
     for (size_t i = 0; (o = option_at(i)) != NULL; i++)
         value_set_default(config, o);
-    if (load_arguments(&l) != 0)
+    if ((input->keywords != NULL ? load_keywords(&l) : load_arguments(&l)) != 0)
         return -1;
     if (is_question(config))
         return apply_all(&l);

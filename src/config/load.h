@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The three places that settings are gathered from, and what they share. */
+/* The places that settings are gathered from, and what they share. */
 #ifndef CONFIG_LOAD_H
 #define CONFIG_LOAD_H
 
@@ -19,6 +19,7 @@ struct loader {
 
 /* Each: 0, or -1 with what is wrong, where, and the nearest valid name in the loader's error. */
 int load_arguments(struct loader *l);
+int load_keywords(struct loader *l);
 int load_environment(struct loader *l);
 /* Behind the others, which say what file and where. */
 int load_file(struct loader *l);

@@ -3,7 +3,8 @@
  * What the files of this room share: a row of the option table, and where a value came from.
  *
  * Reading order: options.c (the table), load.c (all that was given becomes a struct config), setting.c (what
- * was given, by whom), arguments.c, environment.c, file.c with ini.c (who gives), value.c (one value: read,
+ * was given, by whom), arguments.c, keywords.c, environment.c, file.c
+ * with ini.c (who gives), value.c (one value: read,
  * checked, stored), help.c (what the table tells people).
  */
 #ifndef CONFIG_OPTION_H
@@ -62,7 +63,7 @@ struct option_group {
 extern const struct option_group option_groups[];
 
 /* Where values come from; the higher ones win. */
-enum source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_COMMAND_LINE, SOURCE_COUNT };
+enum source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_COMMAND_LINE, SOURCE_KEYWORD, SOURCE_COUNT };
 
 /* A value that somebody gave to an option. */
 struct setting {
@@ -86,6 +87,8 @@ bool option_is_list(const struct option *o);
 bool option_is_number(const struct option *o);
 /* "CSERVE_LOG_LEVEL" */
 void option_variable(char *text, size_t cap, const char *name);
+/* "log_level" */
+void option_keyword(char *text, size_t cap, const char *name);
 /*
  * The name that was probably meant by one that there is not, among those that may be given there: one that it
  * begins, else one a few changes away. False: there is none.
@@ -114,6 +117,8 @@ void value_describe_range(struct buf *out, const struct option *o);
 void setting_add(struct config *config, const struct option *o, struct str value, enum source source,
                  int line);
 void setting_add_text(struct config *config, const struct option *o, const char *value, enum source source);
+/* For an option that may be repeated: its values stand between blanks. */
+void setting_add_words(struct config *config, const struct option *o, const char *value, enum source source);
 /* Forgets all settings of an option. */
 void setting_drop(struct config *config, const struct option *o);
 /* The first that this source gave, or NULL. */

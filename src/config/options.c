@@ -339,6 +339,13 @@ void option_variable(char *text, size_t cap, const char *name)
     }
 }
 
+void option_keyword(char *text, size_t cap, const char *name)
+{
+    snprintf(text, cap, "%s", name);
+    for (char *dash = strchr(text, '-'); dash != NULL; dash = strchr(dash, '-'))
+        *dash = '_';
+}
+
 /* --- the nearest option to a mistyped one ------------------------------------------------------ */
 
 size_t option_distance(const char *a, const char *b)

@@ -23,6 +23,20 @@ void setting_add_text(struct config *config, const struct option *o, const char 
     setting_add(config, o, str_make(value, strlen(value)), source, 0);
 }
 
+void setting_add_words(struct config *config, const struct option *o, const char *value, enum source source)
+{
+    const char *word = value + strspn(value, " \t\n");
+
+    if (*word == '\0')
+        setting_add_text(config, o, "", source); /* which is refused */
+    while (*word != '\0') {
+        size_t len = strcspn(word, " \t\n");
+        setting_add(config, o, str_make(word, len), source, 0);
+        word += len;
+        word += strspn(word, " \t\n");
+    }
+}
+
 void setting_drop(struct config *config, const struct option *o)
 {
     size_t kept = 0;
@@ -89,6 +103,8 @@ void setting_describe_source(struct buf *out, const struct config *config, const
         buf_printf(out, "%s:%d", config->file, s->line);
     } else if (s->source == SOURCE_COMMAND_LINE) {
         buf_printf(out, "command line");
+    } else if (s->source == SOURCE_KEYWORD) {
+        buf_printf(out, "keyword argument");
     } else {
         option_variable(variable, sizeof(variable), s->option->name);
         buf_printf(out, "environment variable %s", variable);
@@ -99,6 +115,8 @@ void setting_label(char *label, size_t cap, const struct config *config, const s
 {
     if (s->source == SOURCE_ENVIRONMENT)
         option_variable(label, cap, s->option->name);
+    else if (s->source == SOURCE_KEYWORD)
+        option_keyword(label, cap, s->option->name);
     else if (s->source == SOURCE_FILE)
         snprintf(label, cap, "%s:%d: %s", config->file, s->line, s->option->name);
     else

@@ -82,6 +82,7 @@ void children_forget(struct master *m, int keep)
     if (m->old_master >= 0)
         close(m->old_master);
     close(m->signal_fd);
+    signals_forget();
 }
 
 /* In the child. */
@@ -92,7 +93,7 @@ static _Noreturn void become_worker(struct master *m, struct child *c, int link)
 
     config.python.multiprocess = m->wanted > 1;
     children_forget(m, c->slot);
-    exit(worker_run(&config, &assignment));
+    python_exit(worker_run(&config, &assignment));
 }
 
 static int row_count(const struct master *m)
@@ -108,7 +109,7 @@ static int bring_up(struct master *m, struct child *c, int link, int board)
     if (m->template.ready)
         return preload_fork(m, c, link, board);
     fflush(NULL);
-    c->pid = fork();
+    c->pid = python_fork();
     if (c->pid == 0)
         become_worker(m, c, link);
     return c->pid < 0 ? -1 : 0;

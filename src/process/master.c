@@ -4,8 +4,7 @@
  * should be until it is told to stop. It runs no Python and serves nobody, so it is always free to answer a
  * signal.
  *
- * One loop waits for signals (a signalfd: nothing happens in handlers, no race), for what workers report, and
- * for deadlines. After each turn all that is to be done is looked for anew (tend), so no event needs to know
+ * One loop waits for signals (signals.c), for what workers report, and for deadlines. After each turn all that is to be done is looked for anew (tend), so no event needs to know
  * what follows.
  *
  *   SIGTERM, SIGINT     stop: requests in flight may finish within the graceful timeout
@@ -57,32 +56,6 @@ void master_fail(struct master *m, int status)
     m->stopped_ms = clock_ms();
     for (struct child *c = m->children; c != NULL; c = c->next)
         child_kill(c);
-}
-
-/* --- signals ----------------------------------------------------------------------------------- */
-
-static void fill_signals(sigset_t *set)
-{
-    static const int taken[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,   SIGUSR1,
-                                SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH, SIGCHLD};
-
-    sigemptyset(set);
-    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-        sigaddset(set, taken[i]);
-}
-
-static int open_signals(struct master *m)
-{
-    sigset_t set;
-
-    fill_signals(&set);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* where it was ignored, children would vanish without a status */
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (m->signal_fd < 0)
-        log_critical("cannot wait for signals: %s", strerror(errno));
-    return m->signal_fd < 0 ? -1 : 0;
 }
 
 /* --- stopping ---------------------------------------------------------------------------------- */
@@ -215,12 +188,33 @@ static void hear_all(struct master *m)
     }
 }
 
+/* In a caller's process there may be children of the caller's, whose status is for him. */
+static pid_t reap_own(const struct master *m, int *status)
+{
+    const pid_t others[] = {m->heir, m->template.pid, m->next_template.pid};
+
+    for (const struct child *c = m->children; c != NULL; c = c->next) {
+        if (c->pid > 0 && waitpid(c->pid, status, WNOHANG) > 0)
+            return c->pid;
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (others[i] > 0 && waitpid(others[i], status, WNOHANG) > 0)
+            return others[i];
+    }
+    return 0;
+}
+
+static pid_t reap_one(const struct master *m, int *status)
+{
+    return m->config->python.called ? reap_own(m, status) : waitpid(-1, status, WNOHANG);
+}
+
 static void reap(struct master *m)
 {
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = reap_one(m, &status)) > 0) {
         hear_all(m);
         struct child *c = child_of(m, pid);
         if (c != NULL)
@@ -453,8 +447,8 @@ static void close_all(struct master *m)
     free(m->waits);
     if (m->old_master >= 0)
         close(m->old_master);
-    if (m->signal_fd >= 0)
-        close(m->signal_fd);
+    prctl(PR_SET_CHILD_SUBREAPER, m->was_subreaper);
+    signals_close(m);
 }
 
 int master_run(const struct process_config *config, const struct process_config *(*reread)(void))
@@ -464,8 +458,9 @@ int master_run(const struct process_config *config, const struct process_config 
                        .template_pause_ms = FIRST_PAUSE_MS};
     int status = EXIT_FAILED;
 
+    prctl(PR_GET_CHILD_SUBREAPER, &m.was_subreaper);
     notify_open();
-    if (privileges_check(config) == 0 && open_signals(&m) == 0 && open_slots(&m) == 0 &&
+    if (privileges_check(config) == 0 && signals_open(&m) == 0 && open_slots(&m) == 0 &&
         pidfile_write(&m) == 0) {
         privileges_grant_log(config, config->server.access_log);
         supervise(&m);

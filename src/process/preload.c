@@ -112,7 +112,7 @@ static _Noreturn void become_worker(const struct process_config *config, pid_t m
     close(fds[1]);
     if (adopt_all(listeners, command, fds + OTHER_PASSED, count - OTHER_PASSED) != 0)
         _exit(EXIT_FAILED);
-    exit(worker_serve(config, &assignment, handler));
+    python_exit(worker_serve(config, &assignment, handler));
 }
 
 static void obey(const struct process_config *config, pid_t master, struct handler *handler, int link,
@@ -214,7 +214,7 @@ static void start(struct master *m)
     }
     *t = (struct template){.link = ends[0], .generation = m->generation};
     fflush(NULL);
-    t->pid = fork();
+    t->pid = python_fork();
     if (t->pid == 0)
         become_template(m, ends[1]);
     close(ends[1]);

@@ -2,7 +2,7 @@
 /*
  * What the files of the master share.
  *
- * Reading order: master.c (the loop, signals, stopping), sockets.c (which sockets there are), children.c (the
+ * Reading order: master.c (the loop, stopping), signals.c, sockets.c (which sockets there are), children.c (the
  * life of one worker), handover.c (reload and recycling: one worker takes over from another), preload.c,
  * upgrade.c, notify.c, privileges.c, pidfile.c.
  *
@@ -71,6 +71,7 @@ struct master {
     const struct process_config *(*reread)(void);
     pid_t pid;
     int signal_fd;
+    int was_subreaper;    /* before, as prctl has it */
     int64_t now_ms; /* of this turn: what is due by then is done in it */
 
     struct slot slots[WORKERS_MAX];
@@ -117,6 +118,14 @@ static inline int64_t earlier(int64_t a, int64_t b)
 void master_fail(struct master *m, int status);
 /* As many workers as the configuration has it from now on. */
 void master_resize(struct master *m);
+
+/* signals.c */
+/* From here on signals are read from m->signal_fd. 0, or -1 with the reason logged. */
+int signals_open(struct master *m);
+/* For who called serve() all is as it was before; what has not been read is lost. */
+void signals_close(struct master *m);
+/* In a forked process: it has the handlers that were there before. */
+void signals_forget(void);
 
 /* sockets.c */
 /* Opens or inherits the sockets of the first slots. 0, or -1 with the reason logged. */

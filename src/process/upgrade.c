@@ -58,13 +58,14 @@ static _Noreturn void become_heir(struct master *m)
     const struct process_config *config = m->config;
     sigset_t none;
 
+    signals_forget();
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     name_sockets(m);
     notify_pass_on();
     if (config->start_dir == NULL || chdir(config->start_dir) == 0)
-        execvp(config->python.argv[0], config->python.argv);
-    log_critical("%s cannot be started: %s", config->python.argv[0], strerror(errno));
+        execvp(config->command[0], config->command);
+    log_critical("%s cannot be started: %s", config->command[0], strerror(errno));
     _exit(EXIT_FAILED);
 }
 

@@ -78,6 +78,7 @@ static void prepare_signals(void)
     sigset_t none;
 
     set_handler(SIGTERM, SIG_DFL);
+    set_handler(SIGCHLD, SIG_DFL); /* where it was ignored, children would vanish without a status */
     set_handler(SIGINT, on_nothing);
     set_handler(SIGQUIT, on_nothing);
     set_handler(SIGHUP, on_nothing);

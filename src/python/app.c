@@ -76,18 +76,30 @@ static void sort_error(PyObject *names)
     Py_DECREF(error);
 }
 
-PyObject *app_load(const char *spec)
+/* New reference to what `spec` names; or to the application that there is already, if it is one. */
+static PyObject *call_load(PyObject *names, const struct python_config *config)
 {
+    PyObject *load = PyDict_GetItemString(names, config->object != NULL ? "check" : "load"); /* borrowed */
+    PyObject *spec = PyUnicode_DecodeFSDefault(config->app);
     PyObject *app = NULL;
-    PyObject *names = run_source();
-    PyObject *text = PyUnicode_DecodeFSDefault(spec);
-    PyObject *load = names == NULL ? NULL : PyDict_GetItemString(names, "load"); /* borrowed */
 
-    if (load != NULL && text != NULL)
-        app = PyObject_CallOneArg(load, text);
+    if (load != NULL && spec != NULL && config->object == NULL)
+        app = PyObject_CallOneArg(load, spec);
+    else if (load != NULL && spec != NULL)
+        app = PyObject_CallFunctionObjArgs(load, config->object, spec, NULL);
+    Py_XDECREF(spec);
+    if (app != NULL && config->object != NULL)
+        Py_SETREF(app, Py_NewRef(config->object));
+    return app;
+}
+
+PyObject *app_load(const struct python_config *config)
+{
+    PyObject *names = run_source();
+    PyObject *app = names == NULL ? NULL : call_load(names, config);
+
     if (app == NULL && names != NULL && PyErr_Occurred())
         sort_error(names);
-    Py_XDECREF(text);
     Py_XDECREF(names);
     return app;
 }

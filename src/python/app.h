@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The application, by its name. */
+/* The application, by its name or as it is. */
 #ifndef PYTHON_APP_H
 #define PYTHON_APP_H
 
 #include "compat.h"
+#include "cserve/python.h"
 
 /*
- * The callable that "MODULE[:APP]" names, imported and, if APP is a call, made. New reference; or
- * NULL: with an exception set if the application's own code raised it, without one if the name
- * is wrong, which is logged here.
+ * The callable that config->app, "MODULE[:APP]", names, imported and, if APP is a call, made; or config->object, if
+ * there is one. New reference; or NULL: with an exception set if the application's own code raised it, without
+ * one if the name is wrong, or what it names is no WSGI application, which is logged here.
  */
-PyObject *app_load(const char *spec);
+PyObject *app_load(const struct python_config *config);
 
 #endif

@@ -12,18 +12,8 @@
 #include "cserve/log.h"
 #include "cserve/python.h"
 
+#include "furnish.h"
 #include "traceback.h"
-
-static void flush(const char *name)
-{
-    PyObject *stream = PySys_GetObject(name); /* borrowed */
-    PyObject *result = NULL;
-
-    if (stream != NULL && stream != Py_None)
-        result = PyObject_CallMethod(stream, "flush", NULL);
-    Py_XDECREF(result);
-    PyErr_Clear();
-}
 
 /* "Thread-1 (poll), Thread-2": new reference, or NULL with an exception set. */
 static PyObject *name_threads(void)
@@ -67,8 +57,8 @@ int python_fork_away(void)
     int status = 0;
     pid_t middle;
 
-    flush("stdout");
-    flush("stderr");
+    furnish_flush("stdout");
+    furnish_flush("stderr");
     PyOS_BeforeFork();
     middle = fork();
     if (middle == 0) {

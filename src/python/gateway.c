@@ -16,7 +16,6 @@
 #include "app.h"
 #include "call.h"
 #include "hooks.h"
-#include "module.h"
 #include "traceback.h"
 
 enum { LOANS_KEPT = 64 };
@@ -218,7 +217,7 @@ struct handler *python_load(const struct python_config *config)
 {
     struct gateway *g = gateway_new(config);
 
-    g->app = module_init() == 0 ? app_load(config->app) : NULL;
+    g->app = app_load(config);
     g->warned = g->app != NULL ? PySet_New(NULL) : NULL;
     if (g->warned != NULL && init_types() == 0 && gateway_furnish(g) == 0 && freeze() == 0)
         return &g->handler;
@@ -228,17 +227,13 @@ struct handler *python_load(const struct python_config *config)
     return NULL;
 }
 
-void python_stop(struct handler *handler)
+void gateway_end(struct handler *handler)
 {
     struct gateway *g = (struct gateway *)handler;
 
-    if (!Py_IsInitialized())
+    if (g == NULL)
         return;
-    if (g != NULL) {
-        gateway_enter(g);
-        hooks_worker_exit();
-        gateway_free(g);
-    }
-    if (Py_FinalizeEx() < 0)
-        log_warning("output of the application was lost at the end: stdout or stderr could not be flushed");
+    gateway_enter(g);
+    hooks_worker_exit();
+    gateway_free(g);
 }

@@ -44,6 +44,9 @@ struct gateway {
 void gateway_enter(struct gateway *g);
 void gateway_leave(struct gateway *g);
 
+/* Calls what the application gave to cserve.worker_exit, and frees the handler; or NULL. */
+void gateway_end(struct handler *handler);
+
 /* The calling thread's. */
 struct gateway *gateway_current(void);
 

@@ -5,10 +5,15 @@
 
 #include "compat.h"
 
-/* Makes the module importable. 0, or -1 with an exception set. */
+/* Makes the embedding binary's module importable. 0, or -1 with an exception set. */
 int module_init(void);
+/* Gives a module what an application may use. 0, or -1 with an exception set. */
+int module_fill(PyObject *self);
+/* The RuntimeError of serve() in a worker. NULL. */
+PyObject *module_refuse_serve(void);
 
-/* cserve.RequestTimeout: borrowed, there from module_init to the end of the interpreter. */
+/* cserve.RequestTimeout, ServerError: borrowed, there from module_fill to the end of the interpreter. */
 PyObject *module_request_timeout(void);
+PyObject *module_server_error(void);
 
 #endif

@@ -137,7 +137,7 @@ static bool has_our_packages(const char *dir)
     return found;
 }
 
-static int check_version(const struct venv *venv, struct str cfg)
+static int check_version(const struct venv *venv, const struct venv_seeker *seeker, struct str cfg)
 {
     struct str version = cfg_value(cfg, STR("version"));
 
@@ -150,10 +150,9 @@ static int check_version(const struct venv *venv, struct str cfg)
     if (is_our_version(version))
         return 0;
     log_critical("the virtual environment %s (from %s) is for Python %.*s, but this cserve has Python %s "
-                 "(%s). Make the environment with %s -m venv, or build cserve for its Python: make "
-                 "PYTHON=%s/bin/python",
-                 venv->dir, venv->source, (int)version.len, version.ptr, PY_VERSION, PYTHON_EXECUTABLE,
-                 PYTHON_EXECUTABLE, venv->dir);
+                 "(%s). Make the environment with %s -m venv, or %s%s%s",
+                 venv->dir, venv->source, (int)version.len, version.ptr, PY_VERSION, seeker->python, seeker->python,
+                 seeker->remedy[0], venv->dir, seeker->remedy[1]);
     return -1;
 }
 
@@ -168,10 +167,10 @@ static char *real_dir(struct str dir)
 }
 
 /* Whether `home` of a pyvenv.cfg is where our interpreter is. */
-static bool is_our_home(struct str home)
+static bool is_our_home(const char *ours, struct str home)
 {
-    static const char ours[] = PYTHON_EXECUTABLE;
-    char *our_bin = real_dir(str_make(ours, (size_t)(strrchr(ours, '/') - ours)));
+    const char *slash = strrchr(ours, '/');
+    char *our_bin = slash == NULL ? NULL : real_dir(str_make(ours, (size_t)(slash - ours)));
     char *its_bin = real_dir(home);
     bool same = our_bin != NULL && its_bin != NULL && strcmp(our_bin, its_bin) == 0;
 
@@ -184,18 +183,18 @@ static bool is_our_home(struct str home)
  * Until 3.13, site takes sys.prefix from the executable's pyvenv.cfg whatever the home is; since 3.14 both
  * come from the environment's own home or not at all.
  */
-static int check_home(const struct venv *venv)
+static int check_home(const struct venv *venv, const struct venv_seeker *seeker)
 {
-    if (PY_VERSION_HEX < 0x030E0000 || !venv->is_foreign)
+    if (PY_VERSION_HEX < 0x030E0000 || !venv->is_foreign || !seeker->around)
         return 0;
     log_critical("the virtual environment %s (from %s) belongs to another installation of Python than this "
-                 "cserve (%s). Make the environment with %s -m venv, or build cserve for its Python: make "
-                 "PYTHON=%s/bin/python",
-                 venv->dir, venv->source, PYTHON_EXECUTABLE, PYTHON_EXECUTABLE, venv->dir);
+                 "cserve (%s). Make the environment with %s -m venv, or %s%s%s",
+                 venv->dir, venv->source, seeker->python, seeker->python, seeker->remedy[0], venv->dir,
+                 seeker->remedy[1]);
     return -1;
 }
 
-static int check_cfg(struct venv *venv)
+static int check_cfg(struct venv *venv, const struct venv_seeker *seeker)
 {
     struct buf cfg;
     int result = -1;
@@ -203,8 +202,8 @@ static int check_cfg(struct venv *venv)
 
     buf_init(&cfg);
     if (read_file(&cfg, path) == 0) {
-        result = check_version(venv, str_make(cfg.data, cfg.len));
-        venv->is_foreign = !is_our_home(cfg_value(str_make(cfg.data, cfg.len), STR("home")));
+        result = check_version(venv, seeker, str_make(cfg.data, cfg.len));
+        venv->is_foreign = !is_our_home(seeker->python, cfg_value(str_make(cfg.data, cfg.len), STR("home")));
     } else {
         log_critical("%s (from %s) is no virtual environment: %s: %s", venv->dir, venv->source, path,
                      strerror(errno));
@@ -214,7 +213,7 @@ static int check_cfg(struct venv *venv)
     return result;
 }
 
-static int find_python(struct venv *venv)
+static int find_python(struct venv *venv, const struct venv_seeker *seeker)
 {
     static const char *const names[] = {"bin/python", "bin/python3"};
 
@@ -227,19 +226,19 @@ static int find_python(struct venv *venv)
     }
     log_critical("the virtual environment %s (from %s) has no working bin/python: has the Python it was made "
                  "with been removed? Make it anew with %s -m venv --clear %s",
-                 venv->dir, venv->source, PYTHON_EXECUTABLE, venv->dir);
+                 venv->dir, venv->source, seeker->python, venv->dir);
     return -1;
 }
 
-static int check(struct venv *venv)
+static int check(struct venv *venv, const struct venv_seeker *seeker)
 {
-    if (check_cfg(venv) != 0 || check_home(venv) != 0)
+    if (check_cfg(venv, seeker) != 0 || check_home(venv, seeker) != 0)
         return -1;
-    return find_python(venv);
+    return find_python(venv, seeker);
 }
 
 /* A directory that somebody named: it must be there. */
-static int take_named(struct venv *venv, const char *source, const char *dir)
+static int take_named(struct venv *venv, const struct venv_seeker *seeker, const char *source, const char *dir)
 {
     venv->source = source;
     venv->dir = realpath(dir, NULL);
@@ -247,21 +246,21 @@ static int take_named(struct venv *venv, const char *source, const char *dir)
         log_critical("the virtual environment %s (from %s): %s", dir, source, strerror(errno));
         return -1;
     }
-    return check(venv);
+    return check(venv, seeker);
 }
 
-int venv_find(struct venv *venv, const char *option)
+int venv_find(struct venv *venv, const char *option, const struct venv_seeker *seeker)
 {
     const char *activated = getenv("VIRTUAL_ENV");
 
     *venv = (struct venv){0};
     if (option != NULL)
-        return take_named(venv, "--venv", option);
+        return take_named(venv, seeker, "--venv", option);
     if (activated != NULL && *activated != '\0')
-        return take_named(venv, "VIRTUAL_ENV", activated);
+        return take_named(venv, seeker, "VIRTUAL_ENV", activated);
     venv->source = "pyvenv.cfg";
-    venv->dir = dir_of_executable();
-    return venv->dir == NULL ? 0 : check(venv);
+    venv->dir = seeker->around ? dir_of_executable() : NULL;
+    return venv->dir == NULL ? 0 : check(venv, seeker);
 }
 
 void venv_release(struct venv *venv)
@@ -269,4 +268,15 @@ void venv_release(struct venv *venv)
     free(venv->dir);
     free(venv->python);
     *venv = (struct venv){0};
+}
+
+void venv_drop_home(const struct venv *venv)
+{
+    const char *home = getenv("PYTHONHOME");
+
+    if (venv->dir == NULL || home == NULL || *home == '\0')
+        return;
+    log_warning("PYTHONHOME=%s is dropped, as activating does: it would hide the virtual environment %s",
+                home, venv->dir);
+    unsetenv("PYTHONHOME");
 }

@@ -15,7 +15,7 @@ README = (harness.ROOT / "README.md").read_text()
 CHANGING = [
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", "DATE"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \[\d+\]", "TIME [PID]"),
-    (r"Python [\d.]+ \(\w+\), .*", "PYTHON"),
+    (r"Python [\d.]+ \([\w ]+\), .*", "PYTHON"),
     (r"curl/[\d.]+", "curl/N"),
     (r"\r", ""),
 ]

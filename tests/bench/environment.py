@@ -13,7 +13,6 @@ from servers import ROOT, THIS_REPOSITORY
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 TELLING = ("fatal error", "Error:", "error:", "ERROR")  # marks of the line that says why, the best first
-NO_MODULE = "the extension module does not exist yet"
 
 
 def run(*command):
@@ -79,8 +78,6 @@ class Environment:
 
     def install_module(self):
         """cserve as a module, from this repository as it is now."""
-        if not (ROOT / "setup.py").is_file():
-            return "", NO_MODULE
         succeeded, output = run(*self.pip(), "--no-deps", "--no-build-isolation", "--force-reinstall", ROOT)
         if not succeeded:
             return "", reason(output)

@@ -13,6 +13,8 @@ import faults
 import harness
 from script import APP, CONTENT, OPTIONS, SCRIPT, echo, run_script
 
+pytestmark = pytest.mark.binary
+
 # What is worth trying, and whether all requests must be answered all the same.
 CASES = [
     ("malloc", "ENOMEM", False),

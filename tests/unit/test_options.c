@@ -48,7 +48,8 @@ static int parse(struct config *config, const char *line, const char *variables,
 {
     static char words[2][512];
     static char *argv[WORDS], *environment[WORDS];
-    struct options_input input = {1, argv, environment, directory, running};
+    struct options_input input = {
+        .argc = 1, .argv = argv, .environment = environment, .start_dir = directory, .running = running};
     int count = 0;
 
     snprintf(words[0], sizeof(words[0]), "%s", line);
@@ -302,6 +303,96 @@ static void an_overridden_bind_is_no_change(void **state)
     options_release(&config);
 }
 
+/* --- keywords of serve() ----------------------------------------------------------------------- */
+
+static const struct {
+    struct program_keyword keywords[2];
+    const char *error; /* NULL: none */
+    bool bad_name;
+} calls[] = {
+    {{{"port", "80", KEYWORD_NUMBER}}, NULL, false},
+    {{{"log-level", "debug", KEYWORD_TEXT}, {"log_json", "true", KEYWORD_TEXT}}, NULL, false},
+    {{{"bind", "a:1", KEYWORD_TEXT}, {"bind", "a:2", KEYWORD_TEXT}}, NULL, false},
+    {{{"wsgi_app", "x", KEYWORD_TEXT}, {"app", "y", KEYWORD_TEXT}},
+     "app: one value is enough, for this is no option that may be repeated", false},
+    {{{"prot", "80", KEYWORD_NUMBER}}, "serve() has no option prot; did you mean port?", true},
+    {{{"log_levle", "debug", KEYWORD_TEXT}}, "serve() has no option log_levle; did you mean log_level?", true},
+    {{{"xyzzyxyzzy", "1", KEYWORD_TEXT}}, "serve() has no option xyzzyxyzzy; cserve --help lists them all", true},
+    {{{"", "1", KEYWORD_TEXT}}, "serve() has no option ; cserve --help lists them all", true},
+    {{{"check", "true", KEYWORD_TEXT}}, "check: this can only be given on the command line, as --check", true},
+    {{{"port", "x", KEYWORD_TEXT}}, "port must be a whole number from 0 to 65535, not \"x\"", false},
+    {{{"log_json", "maybe", KEYWORD_TEXT}}, "log_json must be true or false, not \"maybe\"", false},
+    {{{"port", "1", KEYWORD_TEXT}, {"port", "2", KEYWORD_TEXT}},
+     "port: one value is enough, for this is no option that may be repeated", false},
+    {{{"bind", "", KEYWORD_WORDS}}, "bind needs a value, not an empty one", false},
+};
+
+/* A call of serve("app", ...); the environment and the file have something to say, too. */
+static int parse_call(struct config *config, const struct program_keyword *keywords, size_t count)
+{
+    static char variable[] = "CSERVE_THREADS=3", program[] = "program";
+    static char *environment[] = {variable, NULL}, *argv[] = {program, NULL};
+    struct program_keyword all[4] = {{"app", "app", KEYWORD_TEXT}};
+    bool names_app = count > 0 && strstr(keywords[0].name, "app") != NULL;
+    struct options_input input = {
+        .argv = argv, .keywords = all, .keyword_count = count + 1, .environment = environment, .start_dir = directory};
+
+    memcpy(all + 1, keywords, count * sizeof(*keywords));
+    if (names_app) {
+        input.keywords++;
+        input.keyword_count--;
+    }
+    return options_parse(config, &input, error, sizeof(error));
+}
+
+static void keywords_are_options(void **state)
+{
+    struct config config;
+
+    (void)state;
+    write_file("setup.cfg", "");
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        size_t count = calls[i].keywords[1].name != NULL ? 2 : 1;
+        int result = parse_call(&config, calls[i].keywords, count);
+        assert_int_equal(result, calls[i].error != NULL ? -1 : 0);
+        assert_true(config.bad_name == calls[i].bad_name);
+        if (calls[i].error != NULL)
+            assert_string_equal(error, calls[i].error);
+        options_release(&config);
+    }
+}
+
+static void keywords_win(void **state)
+{
+    static const struct program_keyword keywords[] = {{"threads", "5", KEYWORD_NUMBER}, {"umask", "18", KEYWORD_NUMBER}};
+    struct config config;
+
+    (void)state;
+    write_file("setup.cfg", "[cserve]\nthreads = 2\nkeep-alive = 7");
+    assert_int_equal(parse_call(&config, keywords, 2), 0);
+    assert_int_equal(config.process.server.threads, 5);
+    assert_int_equal(config.process.umask_bits, 022);
+    assert_string_equal(config.process.python.app, "app");
+    options_release(&config);
+    assert_int_equal(parse_call(&config, keywords, 0), 0);
+    assert_int_equal(config.process.server.threads, 3);
+    options_release(&config);
+}
+
+static void words_are_several_values(void **state)
+{
+    static const struct program_keyword keywords[] = {{"bind", " a:1\n b:2 ", KEYWORD_WORDS},
+                                                      {"server_header", "a b", KEYWORD_WORDS}};
+    struct config config;
+
+    (void)state;
+    write_file("setup.cfg", "");
+    assert_int_equal(parse_call(&config, keywords, 2), 0);
+    assert_int_equal(config.process.bind_count, 2);
+    assert_string_equal(config.process.binds[1], "b:2");
+    options_release(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +402,9 @@ int main(void)
         cmocka_unit_test(what_only_a_start_can_change_stays),
         cmocka_unit_test(the_same_from_elsewhere_is_no_change),
         cmocka_unit_test(an_overridden_bind_is_no_change),
+        cmocka_unit_test(keywords_are_options),
+        cmocka_unit_test(keywords_win),
+        cmocka_unit_test(words_are_several_values),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

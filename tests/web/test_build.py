@@ -6,7 +6,6 @@ import shutil
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -28,9 +27,9 @@ MAKE_VARIABLES = (
 )
 
 # A file may include headers of its own room and of those before it; handler.h is where python and server
-# meet.
-ROOMS = ["base", "net", "http", "handler", "python", "server", "process", "config", "main"]
-HEADERS_WITHOUT_FILE = {"handler": "handler", "process": "process", "python": "python"}
+# meet, and program.h where the extension module and the program do.
+ROOMS = ["base", "net", "http", "handler", "python", "server", "process", "config", "program", "main"]
+HEADERS_WITHOUT_FILE = {"handler": "handler", "process": "process", "program": "handler", "python": "python"}
 
 # All of libc that http/ may call: nothing that makes a system call. What begins as in OWN is a room's or the
 # compiler's.
@@ -121,6 +120,7 @@ def test_only_the_python_room_knows_python():
             ), path
 
 
+@pytest.mark.binary
 def test_http_makes_no_system_call(cserve):
     objects = sorted(cserve.parent.glob("http/*.o"))
     assert {path.stem for path in objects} >= {path.stem for path in SRC.glob("http/*.c")}
@@ -153,27 +153,6 @@ def test_readme_names_only_options_that_exist(cserve):
 # --- make ------------------------------------------------------------------------------------------
 
 
-def interpreters():
-    """One for each Python from 3.10 on that has headers: on PATH, or below ~/.pyenv/versions."""
-    candidates = [
-        shutil.which(f"python3.{minor}", path=directory)
-        for minor in range(10, 15)
-        for directory in os.environ["PATH"].split(os.pathsep)
-    ]
-    candidates += sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3"))
-    probe = (
-        "import os, sys, sysconfig; assert sys.version_info >= (3, 10); "
-        "assert os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')); "
-        "print(os.path.realpath(os.path.join(sys.base_prefix, 'bin/python%d.%d' % sys.version_info[:2])))"
-    )
-    found = {}
-    for candidate in filter(None, candidates):
-        result = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
-        if result.returncode == 0:
-            found.setdefault(result.stdout.strip(), None)
-    return sorted(found)
-
-
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
     """A build directory for all interpreters in turn: each must build anew what depends on it."""
@@ -183,8 +162,8 @@ def build(tmp_path_factory):
 @pytest.mark.parametrize(
     "python, linkage",
     [
-        *((python, "static") for python in interpreters()),
-        *((python, "shared") for python in interpreters()[:1]),
+        *((python, "static") for python in harness.interpreters()),
+        *((python, "shared") for python in harness.interpreters()[:1]),
     ],
 )
 def test_every_python_here_builds_and_serves(build, python, linkage):
@@ -209,11 +188,11 @@ def test_every_python_here_builds_and_serves(build, python, linkage):
 
 
 def test_there_is_a_python_to_build_for():
-    assert interpreters()
+    assert harness.interpreters()
 
 
 def test_nothing_is_built_twice(build):
-    python = interpreters()[0]
+    python = harness.interpreters()[0]
     make(f"PYTHON={python}", f"BUILD={build}", "-j2")
     again = make(f"PYTHON={python}", f"BUILD={build}")
     assert " CC " not in again.stdout and " LINK " not in again.stdout
@@ -222,7 +201,7 @@ def test_nothing_is_built_twice(build):
 
 
 def test_install(cserve, build, tmp_path):
-    python = interpreters()[0]
+    python = harness.interpreters()[0]
     make("install", f"PYTHON={python}", f"BUILD={build}", f"DESTDIR={tmp_path}", "PREFIX=/opt/it", "-j2")
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 import harness
 
+pytestmark = pytest.mark.binary
+
 EXAMPLES = int(os.environ.get("CSERVE_EXAMPLES", "1500"))
 SETTINGS = {"deadline": None, "derandomize": True, "database": None,
             "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}

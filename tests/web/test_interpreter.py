@@ -59,6 +59,12 @@ def python(cserve, tmp_path_factory):
     return executable
 
 
+@pytest.fixture(scope="module")
+def maker(python):
+    """What made the environment that this interpreter is in, or itself."""
+    return facts_of(python)["base_executable"]
+
+
 @pytest.fixture
 def venv(python, tmp_path):
     """A virtual environment of that interpreter, with a module that is only there."""
@@ -169,6 +175,7 @@ def test_an_empty_VIRTUAL_ENV_is_none(serve, python):
     assert facts_in(serve(APP, env={"VIRTUAL_ENV": ""}))["executable"] == python
 
 
+@pytest.mark.binary
 @pytest.mark.parametrize("place", ["bin", "."])
 @pytest.mark.parametrize("how", [os.symlink, shutil.copy])
 def test_an_environment_around_the_executable_is_used(cserve, venv, tmp_path, how, place):
@@ -179,14 +186,14 @@ def test_an_environment_around_the_executable_is_used(cserve, venv, tmp_path, ho
     server.stop()
 
 
-def test_the_order_of_environments(cserve, python, tmp_path):
+def test_the_order_of_environments(cserve, python, packaged, tmp_path):
     option, variable, around = (
         make_venv(python, tmp_path / name) for name in ("option", "variable", "around")
     )
     inside = around / "bin/cserve"
     inside.symlink_to(cserve)
     for options, env, expected in [
-        ([], {}, around),
+        *([([], {}, around)] if not packaged else []),  # whose interpreter has its own around it
         ([], {"VIRTUAL_ENV": variable}, variable),
         (["--venv", option], {"VIRTUAL_ENV": variable}, option),
     ]:
@@ -203,16 +210,19 @@ def test_an_environment_may_be_named_relatively(serve, venv):
 @pytest.mark.parametrize(
     "line", ["version = 3.9.1", "version = 3.1", "version=2.7.18", "version_info = 3.99.0.final.0"]
 )
-def test_an_environment_of_another_version_is_refused(refuse, python, venv, line):
+def test_an_environment_of_another_version_is_refused(refuse, maker, packaged, venv, line):
     edit_cfg(venv, r"^version\s*=.*$", line)
     for log in refuse("--venv", venv), refuse(env={"VIRTUAL_ENV": venv}):
         theirs = line.partition("=")[2].strip()
-        ours = re.search(r"Python (3\.\d+\.\d+\S*) \(" + re.escape(python), log)
+        ours = re.search(r"Python (3\.\d+\.\d+\S*) \(" + re.escape(maker), log)
         assert ours, log
-        assert f"Python {theirs}," in log and str(venv) in log and f"make PYTHON={venv}/bin/python" in log
+        assert f"Python {theirs}," in log and str(venv) in log
+        remedy = f"{venv}/bin/python -m pip install cserve" if packaged else f"make PYTHON={venv}/bin/python"
+        assert remedy in log
     assert "from --venv" in refuse("--venv", venv) and "from VIRTUAL_ENV" in refuse(env={"VIRTUAL_ENV": venv})
 
 
+@pytest.mark.binary
 def test_an_environment_around_the_executable_that_does_not_fit_is_refused_too(cserve, venv):
     edit_cfg(venv, r"^version\s*=.*$", "version = 3.9.1")
     (venv / "bin/cserve").symlink_to(cserve)
@@ -247,6 +257,7 @@ def test_an_environment_without_its_python_is_refused(refuse, venv):
     assert "no working bin/python" in refuse("--venv", venv)
 
 
+@pytest.mark.binary
 def test_an_environment_of_another_installation_is_used_with_our_library(
     serve, refuse, python, venv, tmp_path
 ):
@@ -268,6 +279,7 @@ def test_PYTHONHOME_does_not_hide_the_environment(serve, python, venv):
     assert f"WARNING PYTHONHOME={home} is dropped" in server.log()
 
 
+@pytest.mark.binary
 def test_a_wrong_PYTHONHOME_is_an_error_that_names_it(refuse, tmp_path):
     assert f"PYTHONHOME ({tmp_path})" in refuse(env={"PYTHONHOME": tmp_path})
 
@@ -280,15 +292,42 @@ def test_path_begins_with_the_directory_then_pythonpath(serve, tmp_path):
     assert facts_in(server)["path"][:5] == [cwd, f"{cwd}/lib", str(tmp_path), "/more", "/variable"]
 
 
-def test_argv_is_the_command_line(serve, cserve):
+def test_argv_is_the_command_line(serve, cserve, packaged):
     server = serve(APP, "--server-header", "päth \N{SNOWMAN}", "--keep-alive=3")
     facts = facts_in(server)
-    assert facts["argv"] == facts["orig_argv"] == [str(cserve), *server.arguments]
+    assert facts["argv"] == [str(cserve), *server.arguments]
+    assert facts["orig_argv"][packaged:] == facts["argv"]
 
 
 def test_arguments_that_are_no_text_pass_through(serve):
     server = serve(APP, "--pythonpath", os.fsdecode(b"/tmp/\xff\xfe"))
     assert facts_in(server)["path"][1] == os.fsdecode(b"/tmp/\xff\xfe")
+
+
+def test_a_file_that_could_serve_itself_is_served(serve):
+    server = serve("""
+import cserve
+from cserve import RequestTimeout, ServerError, client_disconnected, post_fork, serve, worker_exit
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        serve(app, port=0)
+    except RuntimeError as error:
+        return [f"{cserve.__version__} {error}".encode()]
+
+if __name__ == "__main__":
+    serve(app)
+""")
+    assert re.match(r"\d+\.\d+\.\d+ serve\(\) starts a server, but this", server.get().text)
+
+
+@pytest.mark.binary
+def test_the_binary_has_its_own_module_even_where_the_package_is_installed(serve, tmp_path):
+    (tmp_path / "cserve").mkdir()
+    (tmp_path / "cserve/__init__.py").write_text("raise RuntimeError('of another interpreter')\n")
+    app = APP.replace("import faulthandler", "from cserve import serve\nimport faulthandler")
+    assert serve(app, "--pythonpath", tmp_path).get().status == 200
 
 
 def test_modules_in_C_load(serve):

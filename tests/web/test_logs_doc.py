@@ -17,7 +17,7 @@ CHANGING = [
     (r"\[\d+\]", "[PID]"),
     (r'("(?:pid|worker|thread|\w+_us)":)\d+', r"\1N"),
     (r"\d+ us$", "N us"),
-    (r"Python [\d.]+ \(\w+\), [^\"]*", "PYTHON"),
+    (r"Python [\d.]+ \([\w ]+\), [^\"]*", "PYTHON"),
 ]
 
 

@@ -65,10 +65,11 @@ def test_help_tells_defaults(run):
         assert re.match(r"[^()]*\(default (\S+)\)", description)[1] == default
 
 
-def test_version_names_python_and_linkage(run):
+def test_version_names_python_and_linkage(run, packaged):
     status, output, log = run("--version")
     assert (status, log) == (0, "")
-    assert re.fullmatch(r"cserve \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+\S*, (static|shared)\)\n", output)
+    linkage = "extension module" if packaged else "(static|shared)"
+    assert re.fullmatch(rf"cserve \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+\S*, {linkage}\)\n", output)
 
 
 def test_help_and_version_need_no_application_and_change_nothing(run):

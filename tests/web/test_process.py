@@ -477,6 +477,7 @@ def test_no_descriptor_is_passed_to_programs(serve):
     }, listing
 
 
+@pytest.mark.binary
 def test_the_master_has_no_python(serve):
     server = serve(APP)
     assert status_kb(server.pid) < status_kb(server.worker) / 2
@@ -494,7 +495,8 @@ def test_what_it_says_on_starting(serve, cserve):
     server = serve(APP)
     assert re.fullmatch(r"Serving HTTP on http://127\.0\.0\.1:[1-9]\d*/ \.\.\.\n", server.output())
     assert re.fullmatch(
-        r"\S+ \S+ \+\d{4} \[%d\] INFO application app, Python 3\.\d+\.\d+\S* \((static|shared)\), /\S+\n"
+        r"\S+ \S+ \+\d{4} \[%d\] INFO application app, "
+        r"Python 3\.\d+\.\d+\S* \((static|shared|extension module)\), /\S+\n"
         % server.worker,
         server.log(),
     )
