@@ -284,11 +284,13 @@ static void proxy_ready(struct connection *c)
     case PROXY_DONE:
         break;
     }
+    c->peer.id = ++c->server->peers;
     if (header.known) {
-        c->peer.id = ++c->server->peers;
         set_remote(c, &header.source);
         set_local(c, &header.destination);
     }
+    if (header.tls)
+        c->peer.scheme = STR("https");
     c->in_at = header.size;
     connection_enter(c, CONNECTION_NEW);
     if (c->in_at < c->in.len)
