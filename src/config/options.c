@@ -213,7 +213,8 @@ static const struct option proxies[] = {
      .help = "Which fields these proxies set: x-forwarded (X-Forwarded-For and X-Forwarded-Proto) or forwarded "
              "(RFC 7239). The other kind is ignored."},
     {.name = "proxy-protocol", .kind = OPTION_FLAG, SERVER(proxy_protocol),
-     .help = "Every connection must begin with a PROXY protocol header, version 1 or 2."},
+     .help = "Every connection must begin with a PROXY protocol header, version 1 or 2. One of version 2 may tell that the "
+             "client came by TLS (send-proxy-v2-ssl): then the scheme is https."},
     {.name = "proxy-allow-from", .metavar = "LIST", .kind = OPTION_NETWORKS, SERVER(proxy_allow),
      .text = "127.0.0.1,::1", .may_be_empty = true,
      .help = "Who may send PROXY protocol headers, as a list like that of --forwarded-allow-ips; all others are "
