@@ -486,7 +486,9 @@ def test_proxy_header(proxied, header, expected):
     assert last_logged(proxied, before + 2) == (expected[0] if expected else HERE)
 
 
-@pytest.mark.parametrize("bits, scheme", [(b"\1", "https"), (b"\7", "https"), (b"\0", "http"), (b"\6", "http")])
+@pytest.mark.parametrize(
+    "bits, scheme", [(b"\1", "https"), (b"\7", "https"), (b"\0", "http"), (b"\6", "http")]
+)
 def test_a_proxy_that_takes_tls_off_says_so(proxied, bits, scheme):
     ssl = tlv(0x20, bits + b"\0\0\0\0" + tlv(0x21, b"TLSv1.3"))
     with proxied.connect() as client:
