@@ -58,6 +58,10 @@ class Fleet:
                 machine.expect_more("GET /load", 100)
                 machine.expect_more("POST /post", 20)
 
+    def called(self):
+        """The machine of each call that was noted."""
+        return [machine for machine in self.machines for _ in machine.posted()]
+
     def expect_all_once(self, answered, failed):
         """What was answered has happened once, what failed at most once, and nothing else has."""
         posted = [line for machine in self.machines for line in machine.posted()]
@@ -223,6 +227,24 @@ def test_what_a_crash_costs(fleet):
     answered, failed = results(posters)
     assert len(failed) <= len(posters), failed
     machines.expect_all_once(answered, failed)
+
+
+@pytest.mark.parametrize("method, times", [("GET", 2), ("POST", 1), ("PUT", 1)])
+def test_a_request_in_flight_at_a_crash(fleet, tmp_path, method, times):
+    """It is done again elsewhere if it only reads, and fails otherwise: it may have had its effect."""
+    machines = fleet(2)
+    gate = harness.Gate(tmp_path / "gate")
+    with machines.connect() as client:
+        body = b"x" if times == 1 else b""
+        client.send(harness.make_request(method, f"/held?{gate.path}", body=body))
+        (first,) = harness.eventually(machines.called, what="the call")
+        first.kill()
+        if times == 2:
+            harness.eventually(lambda: len(machines.called()) == 2, what="the call of the other")
+            gate.release()
+        status = int(client.receive_until(b"\r\n").split()[1])
+    assert status == (200 if times == 2 else 502)
+    assert len(machines.called()) == times
 
 
 def test_a_cut_cable(fleet):

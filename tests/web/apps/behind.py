@@ -25,6 +25,20 @@ def post(environ):
     return line
 
 
+def held(environ):
+    """Notes that it was called, and waits at the gate that the query string names."""
+    with open(f"{PLACE}/posted", "ab", 0) as file:
+        file.write(b"held\n")
+    wait_at(environ["QUERY_STRING"])
+    return b"passed"
+
+
+def wait_at(path):
+    gate = os.open(path, os.O_RDONLY)
+    os.read(gate, 1)
+    os.close(gate)
+
+
 def digest(environ):
     """How much came, and what it was."""
     content = environ["wsgi.input"].read()
@@ -42,11 +56,9 @@ def paced(environ):
     try:
         while True:
             yield b"tick\n"
-            gate = os.open(environ["QUERY_STRING"], os.O_RDONLY)
-            os.read(gate, 1)
-            os.close(gate)
+            wait_at(environ["QUERY_STRING"])
     finally:
         open(f"{PLACE}/closed", "w").close()
 
 
-ROUTES = {"/post": post, "/digest": digest, "/blocks": blocks, "/paced": paced}
+ROUTES = {"/post": post, "/held": held, "/digest": digest, "/blocks": blocks, "/paced": paced}
