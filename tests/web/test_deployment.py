@@ -455,3 +455,15 @@ def test_the_manifest_runs_the_image(cserve):
     assert len(shown) == len(env)
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp"}
+
+
+# What both pages name.
+
+
+@pytest.mark.parametrize("page", ["deployment.md", "security.md"])
+def test_every_option_that_a_page_names_exists(page):
+    text = deployment.BLOCK.sub("", (harness.ROOT / "docs" / page).read_text())
+    known = set(re.findall(r"`[^`]*?(--[\w-]+)", (harness.ROOT / "docs/options.md").read_text()))
+    assert set(re.findall(r"`(--[\w-]+)", text)) - known <= {"--stop-timeout"}
+    links = re.findall(r"\]\(([\w.-]+\.md)(?:#[\w-]+)?\)", text)
+    assert links and all((harness.ROOT / "docs" / link).exists() for link in links)
