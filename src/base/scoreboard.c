@@ -10,19 +10,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { CACHE_LINE = 64 };
+
+static size_t rows_at(void)
+{
+    return (sizeof(struct stats) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 static size_t size_of(int count)
 {
-    return (size_t)count * sizeof(struct score);
+    return rows_at() + (size_t)count * sizeof(struct score);
 }
 
 int scoreboard_map(struct scoreboard *b, int fd, int count)
 {
-    void *rows = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     *b = (struct scoreboard){0};
-    if (rows == MAP_FAILED)
+    if (memory == MAP_FAILED)
         return -1;
-    b->rows = rows;
+    b->stats = memory;
+    b->rows = (struct score *)((char *)memory + rows_at());
     b->count = count;
     return 0;
 }
@@ -44,8 +52,8 @@ int scoreboard_open(struct scoreboard *b, int count)
 
 void scoreboard_close(struct scoreboard *b)
 {
-    if (b->rows != NULL)
-        munmap(b->rows, size_of(b->count));
+    if (b->stats != NULL)
+        munmap(b->stats, size_of(b->count));
     *b = (struct scoreboard){0};
 }
 
@@ -64,4 +72,16 @@ int scoreboard_describe(const struct scoreboard *b, struct buf *out, int most)
         buf_append(out, "\"", 1);
     }
     return found;
+}
+
+bool scoreboard_see(const struct scoreboard *b, int i, struct score_seen *seen)
+{
+    const struct score *row = &b->rows[i];
+    uint32_t calls = atomic_load_explicit(&((struct score *)row)->calls, memory_order_acquire);
+
+    seen->since_ms = atomic_load_explicit(&((struct score *)row)->since_ms, memory_order_relaxed);
+    seen->len = row->len < SCORE_LINE_MAX ? row->len : SCORE_LINE_MAX;
+    memcpy(seen->line, row->line, SCORE_LINE_MAX);
+    atomic_thread_fence(memory_order_acquire);
+    return seen->len > 0 && atomic_load_explicit(&((struct score *)row)->calls, memory_order_relaxed) == calls;
 }

@@ -31,7 +31,7 @@ static int open_board(struct scoreboard *b)
 
 static void begin(struct score *row, const char *line)
 {
-    score_begin(row, line, strlen(line));
+    score_begin(row, line, strlen(line), 1);
 }
 
 static void assert_describes(const struct scoreboard *b, int most, int count, const char *expected)
@@ -93,7 +93,7 @@ static void as_many_as_wanted_are_shown_and_all_are_counted(void **state)
     (void)state;
     close(open_board(&b));
     for (int i = 0; i < 5; i++)
-        score_begin(&b.rows[2 * i], &"abcde"[i], 1);
+        score_begin(&b.rows[2 * i], &"abcde"[i], 1, 1);
     assert_describes(&b, 0, 5, "");
     assert_describes(&b, 1, 5, "\"a\"");
     assert_describes(&b, 3, 5, "\"a\", \"b\", \"c\"");
@@ -149,7 +149,7 @@ static void a_line_is_cut_to_the_room_of_its_row(void **state)
     close(open_board(&b));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         int shown = sizes[i] < SCORE_LINE_MAX ? (int)sizes[i] : SCORE_LINE_MAX;
-        score_begin(&b.rows[1], guard_place(str_make(line, sizes[i])), sizes[i]);
+        score_begin(&b.rows[1], guard_place(str_make(line, sizes[i])), sizes[i], 1);
         snprintf(expected, sizeof(expected), "\"%.*s\"", shown, line);
         assert_describes(&b, ROWS, 1, expected);
         assert_int_equal(b.rows[1].unused, 0);
@@ -168,7 +168,7 @@ static void S7_lines_are_escaped(void **state)
 
     (void)state;
     close(open_board(&b));
-    score_begin(&b.rows[0], line, sizeof(line) - 1);
+    score_begin(&b.rows[0], line, sizeof(line) - 1, 1);
     assert_describes(&b, ROWS, 1, "\"GET /\\\"\\\\\\r\\n\\x1b\\x00\\xff HTTP/1.1\"");
     scoreboard_close(&b);
 }
@@ -319,7 +319,7 @@ static _Noreturn void scribble(struct score *row)
     for (size_t i = 0; i < sizeof(text); i++)
         text[i] = (char)i;
     for (uint32_t i = 0;; i++) {
-        score_begin(row, text + i % 256, i % (SCORE_LINE_MAX + 1));
+        score_begin(row, text + i % 256, i % (SCORE_LINE_MAX + 1), 1);
         atomic_signal_fence(memory_order_seq_cst); /* or the compiler leaves out what it overwrites */
         row->len = UINT32_MAX - i;
         atomic_signal_fence(memory_order_seq_cst);
