@@ -10,11 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CACHE_LINE = 64 };
+enum { PAGE = 4096 };
 
+/* On a page of their own: a thread that writes there shares nothing with the loop, which counts. */
 static size_t rows_at(void)
 {
-    return (sizeof(struct stats) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    return (sizeof(struct stats) + PAGE - 1) / PAGE * PAGE;
 }
 
 static size_t size_of(int count)
@@ -24,9 +25,13 @@ static size_t size_of(int count)
 
 int scoreboard_map(struct scoreboard *b, int fd, int count)
 {
-    void *memory = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory;
 
     *b = (struct scoreboard){0};
+    errno = EINVAL;
+    if (count <= 0)
+        return -1;
+    memory = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return -1;
     b->stats = memory;
@@ -37,9 +42,11 @@ int scoreboard_map(struct scoreboard *b, int fd, int count)
 
 int scoreboard_open(struct scoreboard *b, int count)
 {
-    int fd = memfd_create("cserve-scoreboard", MFD_CLOEXEC);
+    int fd = count > 0 ? memfd_create("cserve-scoreboard", MFD_CLOEXEC) : -1;
 
     *b = (struct scoreboard){0};
+    if (count <= 0)
+        errno = EINVAL;
     if (fd < 0)
         return -1;
     if (ftruncate(fd, (off_t)size_of(count)) == 0 && scoreboard_map(b, fd, count) == 0)
