@@ -24,6 +24,21 @@ enum { ERROR_MAX = 2048, LABEL_MAX = 1024 };
 static struct options_input input;
 static const struct config *current; /* what the master runs with */
 
+/* What is no option, or follows from several. */
+static void complete(struct config *config)
+{
+    static char status_label[LABEL_MAX], statsd_label[LABEL_MAX]; /* a reload changes neither */
+    struct process_config *process = &config->process;
+
+    options_label(config, "status", status_label, sizeof(status_label));
+    options_label(config, "statsd-host", statsd_label, sizeof(statsd_label));
+    process->status_label = status_label;
+    process->statsd_label = statsd_label;
+    process->start_dir = input.start_dir;
+    process->version = CSERVE_VERSION;
+    process->server.timed = process->status != NULL || process->statsd != NULL;
+}
+
 static int print_and_exit(const struct config *config)
 {
     if (config->show_help)
@@ -136,7 +151,7 @@ static const struct process_config *reread(void)
         log_error("%s", error);
         return NULL;
     }
-    config->process.start_dir = input.start_dir;
+    complete(config);
     if (change_log(config) != 0)
         return NULL;
     if (config->kept != NULL)
@@ -150,7 +165,7 @@ static const struct process_config *reread(void)
 
 static int run(struct config *config)
 {
-    config->process.start_dir = input.start_dir;
+    complete(config);
     if (config->print_config && (print_and_exit(config) != EXIT_OK || !config->check))
         return EXIT_OK;
     if (prepare(config) != 0)
