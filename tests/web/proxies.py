@@ -96,7 +96,7 @@ def start_haproxy(host, directory, text, certificate):
 class Machine:
     """A host that runs cserve with a configuration of the page, whose files are in a directory."""
 
-    def __init__(self, cserve, host, directory, name, changes=()):
+    def __init__(self, cserve, host, directory, name, changes=(), more=""):
         self.cserve = cserve
         self.host = host
         self.directory = directory
@@ -108,7 +108,7 @@ class Machine:
             ("/var/log/mysite", directory),
         ]
         text = deployment.block(name, [*paths, *changes]).replace("/run/", f"{directory}/")
-        (directory / "mysite.ini").write_text(text)
+        (directory / "mysite.ini").write_text(text + more)
         shutil.copy(APP, directory / "mysite.py")
         self.process = None
 
@@ -187,9 +187,9 @@ class Site:
         self._directories.append(Path(tempfile.mkdtemp(prefix="cserve-site-")))  # short, for sockets
         return self._directories[-1]
 
-    def machine(self, host, name, changes=()):
-        """A Machine, started, with this configuration of the page."""
-        machine = Machine(self.cserve, host, self._directory(), name, changes)
+    def machine(self, host, name, changes=(), more=""):
+        """A Machine, started, with this configuration of the page, and `more` behind it."""
+        machine = Machine(self.cserve, host, self._directory(), name, changes, more)
         self._machines.append(machine)
         machine.start()
         return machine

@@ -66,14 +66,23 @@ def test_proxies_wait_longer_than_cserve_lets_a_request_take(cserve):
 
 def test_service_managers_wait_longer_than_cserve_takes_to_stop(cserve):
     graceful = default(cserve, "graceful-timeout")
-    assert seconds(option(UNIT, "TimeoutStopSec")) > graceful
+    drain = seconds(option(f"{SERVICE}, with readiness", "drain-delay"))
+    assert seconds(option(UNIT, "TimeoutStopSec")) > drain + graceful
     (run,) = [command for command in deployment.commands() if command.startswith("docker run ")]
     assert float(re.search(r"--stop-timeout (\d+)", run)[1]) > graceful
+    env = environment()
+    assert float(env["CSERVE_GRACEFUL_TIMEOUT"]) == graceful
     pod = manifest("Deployment")["spec"]["template"]["spec"]
-    sleep = float(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    readiness = pod["containers"][0]["readinessProbe"]
-    assert pod["terminationGracePeriodSeconds"] > sleep + graceful
-    assert sleep > readiness["periodSeconds"] * readiness["failureThreshold"]
+    assert pod["terminationGracePeriodSeconds"] > float(env["CSERVE_DRAIN_DELAY"]) + graceful
+
+
+def test_health_checks_notice_a_stop_before_the_door_closes():
+    drain = seconds(option(f"{SERVICE}, with readiness", "drain-delay"))
+    check = option(f"{HAPROXY}, with readiness", "default-server")
+    inter, fall = re.search(r"inter (\w+) fall (\d+)", check).groups()
+    assert drain > 2 * seconds(inter) * int(fall)
+    probe = container()["readinessProbe"]
+    assert float(environment()["CSERVE_DRAIN_DELAY"]) > 2 * probe["periodSeconds"] * probe["failureThreshold"]
 
 
 # systemd.
@@ -425,36 +434,71 @@ def manifest(kind):
     return only
 
 
-def test_the_manifest_fits_together(cserve):
+def container(name="mysite"):
+    containers = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
+    (only,) = [each for each in containers if each["name"] == name]
+    return only
+
+
+def environment():
+    return {each["name"]: each["value"] for each in container()["env"]}
+
+
+def test_the_manifest_fits_together():
     deploy, service, budget = map(manifest, ("Deployment", "Service", "PodDisruptionBudget"))
     template = deploy["spec"]["template"]
     labels = template["metadata"]["labels"]
     assert labels == deploy["spec"]["selector"]["matchLabels"]
     assert labels == service["spec"]["selector"] == budget["spec"]["selector"]["matchLabels"]
-    pod = template["spec"]
-    (container,) = pod["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    names = {port["name"] for port in container()["ports"]}
+    assert all(port["targetPort"] in names for port in service["spec"]["ports"])
+    volumes = {each["name"] for each in template["spec"]["volumes"]}
+    for each in template["spec"]["containers"]:
+        assert {mount["name"] for mount in each["volumeMounts"]} <= volumes
+        assert each["securityContext"]["readOnlyRootFilesystem"] is True
+    assert template["spec"]["volumes"][1]["configMap"]["name"] == manifest("ConfigMap")["metadata"]["name"]
+    scaler = manifest("HorizontalPodAutoscaler")["spec"]
+    assert scaler["scaleTargetRef"]["name"] == deploy["metadata"]["name"]
+    assert scaler["minReplicas"] == deploy["spec"]["replicas"] < scaler["maxReplicas"]
+
+
+def test_the_manifest_asks_what_the_second_container_shows():
+    """It is what the page has for machines, but for who may ask: that is the cluster's affair."""
+    shown = manifest("ConfigMap")["data"]["status.conf"]
+    machine = deployment.blocks()["/etc/nginx/sites-available/mysite-status"]
+    lines = [line for line in machine.splitlines() if not re.match(r"#|    (allow|deny) ", line)]
+    assert shown.splitlines() == lines
+    (port,) = [port["containerPort"] for port in container("status")["ports"]]
+    assert f"listen {port};" in shown and f"http://{environment()['CSERVE_STATUS']};" in shown
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        how = container[probe]
-        assert (how.get("httpGet") or how["tcpSocket"])["port"] in ports
-    assert all(port["targetPort"] in ports for port in service["spec"]["ports"])
-    assert {mount["name"] for mount in container["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+        how = container()[probe]["httpGet"]
+        assert how["port"] == port and f"location = {how['path']} " in shown
+    notes = manifest("Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert notes["prometheus.io/port"] == str(port)
+    assert f"location = {notes['prometheus.io/path']} " in shown
+
+
+def test_pods_are_added_before_all_threads_are_busy(cserve):
+    (metric,) = manifest("HorizontalPodAutoscaler")["spec"]["metrics"]
+    asked = {"name": "cserve_threads", "selector": {"matchLabels": {"state": "busy"}}}
+    assert metric["pods"]["metric"] == asked
+    threads = default(cserve, "workers") * default(cserve, "threads")
+    assert 0 < float(metric["pods"]["target"]["averageValue"]) < threads
 
 
 def test_the_manifest_runs_the_image(cserve):
     pod = manifest("Deployment")["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
     final = stages()[1]
     security = pod["securityContext"]
     assert f"{security['runAsUser']}:{security['runAsGroup']}" == instruction(final, "USER")
     entry = json.loads(instruction(final, "ENTRYPOINT"))
-    assert [str(port["containerPort"]) for port in container["ports"]] == instruction(final, "EXPOSE").split()
-    assert entry[entry.index("--bind") + 1].split(":")[1] in instruction(final, "EXPOSE").split()
-    env = {each["name"]: each["value"] for each in container["env"]}
+    exposed = instruction(final, "EXPOSE").split()
+    assert [str(port["containerPort"]) for port in container()["ports"]] == exposed
+    assert [entry[entry.index("--bind") + 1].split(":")[1]] == exposed
+    env = environment()
     shown = [line for line in printed(cserve, env) if "environment variable" in line]
     assert len(shown) == len(env)
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp"}
+    assert [mount["mountPath"] for mount in container()["volumeMounts"]] == ["/tmp"]
 
 
 # What both pages name.

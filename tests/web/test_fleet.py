@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from fronts import HAPROXY, SERVICE
 from load import Load
 
 BEHIND = f"{SERVICE}, behind HAProxy"
+WITH_READINESS = "with readiness"
+STATUS = "/etc/nginx/sites-available/mysite-status"
 SECOND = "    server two 10.0.0.12:8000\n"
 
 
@@ -25,9 +28,9 @@ class Fleet:
 
     url = f"https://{hosts.FRONT}/"
 
-    def __init__(self, site, count, changes=()):
+    def __init__(self, site, count, changes=(), more=""):
         self.site = site
-        self.machines = [site.machine(host, BEHIND) for host in site.network.servers[:count]]
+        self.machines = [site.machine(host, BEHIND, more=more) for host in site.network.servers[:count]]
         lines = [
             f"    server {machine.host.name} {machine.host.address}:8000\n" for machine in self.machines[1:]
         ]
@@ -152,7 +155,7 @@ def expect_progress(askers):
 def fleet(site):
     """fleet(count, changes): a Fleet, which ends with the test."""
     with site.cleared():
-        yield lambda count, changes=(): Fleet(site, count, changes)
+        yield lambda count, changes=(), more="": Fleet(site, count, changes, more)
 
 
 SSH = """#!/bin/sh
@@ -198,19 +201,61 @@ class Roll:
         return os.read(self._pipes["orders"], 4096).decode().split()
 
 
-@pytest.mark.parametrize("count", [2, 5])
-def test_a_rolling_restart_loses_nothing(fleet, tmp_path, count):
-    machines = fleet(count)
-    workers = [machine.process.pid for machine in machines.machines]
+def roll(machines, directory):
+    """Restart one after the other under load; nothing is lost."""
+    before = {machine.process.pid for machine in machines.machines}
     with posting(machines) as posters, machines.load() as load:
         machines.expect_load()
-        Roll(machines, tmp_path).run()
+        Roll(machines, directory).run()
         machines.expect_load()
     load.expect_no_loss()
     answered, failed = results(posters)
     assert not failed
     machines.expect_all_once(answered, failed)
-    assert not set(workers) & {machine.process.pid for machine in machines.machines}
+    assert not before & {machine.process.pid for machine in machines.machines}
+
+
+def test_a_rolling_restart_loses_nothing(fleet, tmp_path):
+    roll(fleet(5), tmp_path)
+
+
+def by_readiness():
+    """What the page has HAProxy ask instead."""
+    lines = deployment.block(HAPROXY).splitlines(keepends=True)
+    (send,) = [line for line in lines if "http-check send" in line]
+    (server,) = [line for line in lines if "default-server" in line]
+    _, ask, check = deployment.block(f"{HAPROXY}, {WITH_READINESS}").splitlines(keepends=True)
+    return [("    option httpchk\n", ask), (send, ""), (server, check)]
+
+
+def test_with_readiness_nothing_needs_to_be_tried_again(fleet, site, tmp_path):
+    """HAProxy has sent the last request to a machine when its door closes, so it may do without retries."""
+    for host in site.network.servers[:2]:
+        site.nginx(host, deployment.block(STATUS))
+    more = deployment.block(f"{SERVICE}, {WITH_READINESS}")
+    roll(fleet(2, [*by_readiness(), ("retries 3", "retries 0")], more), tmp_path)
+
+
+def test_what_the_status_listener_shows_to_others(site):
+    host = site.network.servers[0]
+    with site.cleared():
+        site.machine(host, BEHIND, more=deployment.block(f"{SERVICE}, {WITH_READINESS}"))
+        site.nginx(host, deployment.block(STATUS))
+        for target, status in [("/readyz", 200), ("/healthz", 200), ("/metrics", 200), ("/status.json", 404)]:
+            with harness.eventually(lambda: try_to_connect(site.network.proxy, host)) as client:
+                response = client.request(harness.make_request(target=target))
+                assert response.status == status
+                if target == "/metrics":
+                    assert re.search(r'^cserve_threads\{state="busy"\} \d', response.text, re.MULTILINE)
+        with pytest.raises(OSError):
+            site.network.proxy.connect(host.address, 9100)
+
+
+def try_to_connect(source, host):
+    try:
+        return source.connect(host.address, 9000)
+    except OSError:
+        return None
 
 
 def test_what_a_crash_costs(fleet):
