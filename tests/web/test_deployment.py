@@ -247,15 +247,19 @@ def test_the_system_calls_and_sockets_that_the_unit_allows_suffice(cserve, place
     if harness.is_sanitized(cserve):
         return  # the sanitizers have calls of their own
     trace = tmp_path / "trace"
-    command = [needs("strace", "strace"), "-f", "-qq", "-o", trace, cserve, "--config", place / "mysite.ini"]
     settle(cserve, place)
-    process = harness.Process(command[0], command[1:], place, {"PLACE": place})
+    status = place / "status.sock"
+    options = ["--config", place / "mysite.ini", "--status", f"unix:{status}"]
+    traced = ["-f", "-qq", "-o", trace, cserve, *options]
+    process = harness.Process(needs("strace", "strace"), traced, place, {"PLACE": place})
     try:
         process.wait_output("^Serving HTTP on ", harness.START_DEADLINE)
         assert fetch(place / "mysite.sock")["REQUEST_METHOD"] == "GET"
         with harness.Client(str(place / "mysite.sock")) as client:
             answer = client.request(harness.make_request("POST", "/digest", body=b"x" * 1_000_000))
             assert answer.text.startswith("1000000 ")
+        with harness.Client(str(status)) as client:
+            assert client.request(harness.make_request(target="/metrics")).status == 200
         (master,) = harness.children(process.pid)
         os.kill(master, signal.SIGHUP)
         process.wait_log("INFO reloaded")
