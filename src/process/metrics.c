@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * /metrics: the table of what there is, and how it is written for Prometheus (text format 0.0.4) or as
- * OpenMetrics 1.0. A metric is a row: its name, type and help, its label with the values that has, and where in the sample
- * the number for each of them stands. docs/watching.md lists the rows; a test compares.
+ * OpenMetrics 1.0. A metric is a row: its name, type and help, its label with the values that has, and where
+ * in the sample the number for each of them stands. docs/watching.md lists the rows; a test compares.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ struct metric {
     const char *name; /* of a counter without _total */
     enum metric_type type;
     const char *help;
-    size_t at;                       /* in struct sample: uint64_t, of which there are as many as the label has values */
+    size_t at;                       /* in struct sample: a uint64_t for each value of the label */
     const char *label;               /* NULL: one number */
     const char *(*value)(int index); /* of the label; NULL behind the last. Without it: of each slot */
     double scale;                    /* 0: a whole number */
@@ -62,14 +62,16 @@ static const struct metric metrics[] = {
     {"cserve_request_app_seconds", HISTOGRAM, "Of that, in the application.", AT(sum.times[STATS_APP])},
     {"cserve_request_queue_seconds", HISTOGRAM, "Of that, complete and waiting for the application to be called.",
      AT(sum.times[STATS_QUEUED])},
-    {"cserve_gil_wait_seconds", COUNTER, "Time that threads have waited for the GIL before they called the application.",
+    {"cserve_gil_wait_seconds", COUNTER,
+     "Time that threads have waited for the GIL before they called the application.",
      AT(gil_wait_us), .scale = MICROSECONDS},
     {"cserve_gil_waits", COUNTER, "How often the GIL was taken for that.", AT(gil_waits)},
     {"cserve_takeovers", COUNTER, "How often a thread took the event loop over from one in a slow call.",
      AT(sum.takeovers)},
     {"cserve_threads", GAUGE, "Threads of all workers that may call the application: in a call (busy) or not (idle).",
      AT(threads), .label = "state", .value = thread_state_name},
-    {"cserve_workers_mode", GAUGE, "Workers whose loop calls the application (inline), or leaves that to others (pool).",
+    {"cserve_workers_mode", GAUGE,
+     "Workers whose loop calls the application (inline), or leaves that to others (pool).",
      AT(modes), .label = "mode", .value = mode_name},
     {"cserve_workers", GAUGE, "Worker processes by what they are doing.", AT(workers), .label = "state",
      .value = child_state_name},
@@ -78,7 +80,8 @@ static const struct metric metrics[] = {
      .value = restart_name},
     {"cserve_worker_resident_memory_bytes", GAUGE, "Resident memory of the worker that serves in each place.", AT(rss),
      .label = "worker"},
-    {"cserve_worker_cpu_seconds", GAUGE, "Processor time of the worker that serves in each place: of the present process.",
+    {"cserve_worker_cpu_seconds", GAUGE,
+     "Processor time of the worker that serves in each place: of the present process.",
      AT(cpu_ms), .label = "worker", .scale = MILLISECONDS},
     {"cserve_connections", GAUGE, "Open connections by what they are doing.", AT(connections), .label = "state",
      .value = server_state_name},

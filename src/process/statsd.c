@@ -23,7 +23,7 @@
 enum {
     EVERY_MS = 1000,
     PACKET_MAX = 1400, /* fits into a frame of Ethernet */
-    LINE_MAX = 1024,
+    LINE_ROOM = 1024,
 };
 
 struct statsd {
@@ -47,7 +47,7 @@ static void add(struct master *m, const char *name, const char *format, ...)
 {
     const struct process_config *config = m->config;
     struct statsd *d = m->statsd;
-    char value[64], line[LINE_MAX];
+    char value[64], line[LINE_ROOM];
     va_list arguments;
 
     va_start(arguments, format);

@@ -3,13 +3,13 @@
  * The status listener: HTTP from the master itself, so that it answers while every worker is stuck.
  *
  * The master supervises, and nothing here may keep it from that: nothing blocks; there are at most VISITORS_MAX
- * visitors, each with a bounded head and a deadline for whatever it is waited for; one request of each is answered in a turn,
- * and requests that come before the answer has gone are not read. When all places are taken, the visitor that has been idle or
- * slow for longest makes room, so that many who say nothing keep nobody out.
+ * visitors, each with a bounded head and a deadline for whatever it is waited for; one request of each is
+ * answered in a turn, and requests that come before the answer has gone are not read. When all places are
+ * taken, the visitor whose deadline is nearest makes room, so that many who say nothing keep nobody out.
  *
- * Only this machine may come: a loopback address, or a unix socket that only its owner can open. A browser here may come too,
- * on behalf of a page from elsewhere whose name has been made to mean 127.0.0.1; so the Host must be an address or
- * localhost.
+ * Only this machine may come: a loopback address, or a unix socket that only its owner can open. A browser
+ * here may come too, on behalf of a page from elsewhere whose name has been made to mean 127.0.0.1; so the
+ * Host must be an address or localhost.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,6 +40,7 @@ enum {
     IDLE_MS = 60000,
     LINGER_MS = 1000,
     OPEN_AGAIN_MS = 1000,
+    ACCEPT_AGAIN_MS = 200,
 };
 
 enum visitor_is { VISITOR_ASKS, VISITOR_IS_TOLD, VISITOR_LINGERS };
@@ -61,6 +62,7 @@ struct status {
     struct listener listener;
     struct poller poller;
     struct visitor *visitors[VISITORS_MAX]; /* owned; NULL: a free place */
+    int64_t accept_again_ms; /* the system has no descriptor left: accepting pauses until then; 0: it does not */
 };
 
 static const struct http_limits limits = {.line = 2048, .fields = FIELDS_MAX, .field_size = 4096, .head = HEAD_MAX - 1};
@@ -324,7 +326,7 @@ static bool hear(struct master *m, int i)
     return tell(m->watchers, i);
 }
 
-/* The place of who has been waited for longest; lingerers and those who were idle before those who ask. */
+/* Lingerers and those who ask come before those who idle between two requests, who have longer. */
 static int least_welcome(const struct status *status)
 {
     int least = 0;
@@ -364,10 +366,22 @@ static void admit(struct status *status, int fd)
 static void accept_all(struct status *status)
 {
     struct address peer;
-    int fd;
+    int fd = 0;
 
     for (int i = 0; i < ACCEPTS_PER_TURN && (fd = listener_accept(&status->listener, &peer)) >= 0; i++)
         admit(status, fd);
+    if (fd < 0 && errno != EAGAIN && errno != EWOULDBLOCK) { /* it would be reported for ever */
+        poller_change(&status->poller, status->listener.fd, 0, status);
+        status->accept_again_ms = clock_ms() + ACCEPT_AGAIN_MS;
+    }
+}
+
+static void accept_again(struct status *status)
+{
+    if (status->accept_again_ms == 0 || clock_ms() < status->accept_again_ms)
+        return;
+    status->accept_again_ms = 0;
+    poller_change(&status->poller, status->listener.fd, POLLER_READ, status);
 }
 
 /* --- turns ------------------------------------------------------------------------------------- */
@@ -422,6 +436,7 @@ void status_turn(struct master *m)
             handle(m, event.owner);
     }
     expire(status);
+    accept_again(status);
     if (others)
         accept_all(status);
 }
@@ -441,7 +456,7 @@ int64_t status_due(const struct master *m)
         if (m->watchers->visitors[i] != NULL)
             due_ms = earlier(due_ms, m->watchers->visitors[i]->deadline_ms);
     }
-    return due_ms;
+    return earlier(due_ms, m->watchers->accept_again_ms);
 }
 
 /* --- beginning and end ------------------------------------------------------------------------- */
@@ -463,8 +478,9 @@ static int listen_at(struct status *status, const char *text, char *error, size_
     if (address_parse(&address, text, error, cap) != 0)
         return -1;
     if (!is_loopback(&address)) {
-        snprintf(error, cap, "%s can be reached from other machines, and whoever comes there is told what clients ask for: "
-                             "choose 127.0.0.1:PORT or unix:/path, and put a proxy before it that knows who may ask", text);
+        snprintf(error, cap,
+                 "%s can be reached from other machines, and whoever comes there is told what clients ask for: "
+                 "choose 127.0.0.1:PORT or unix:/path, and put a proxy before it that knows who may ask", text);
         return -1;
     }
     before = umask(0177);

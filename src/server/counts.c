@@ -78,33 +78,34 @@ void counts_rejection(struct server *s, const char *outcome)
     }
 }
 
-static void note_slow(struct server *s, const struct request *r, struct slow_request *slow)
+static void note_slow(struct server *s, const struct request *r, int64_t total_us)
 {
     const struct http_head *head = &r->exchange.head;
     const char *line = r->exchange.raw + head->start;
     size_t len = (size_t)(head->target.ptr + head->target.len - line) + strlen(" HTTP/1.x");
+    struct slow_request slow = {
+        .len = len < STATS_LINE_MAX ? (uint32_t)len : STATS_LINE_MAX,
+        .status = r->committed ? (uint32_t)r->exchange.response.status : 0,
+        .ended_ms = s->now_ms,
+        .total_us = total_us,
+        .app_us = r->app_us,
+        .queued_us = r->called_us - r->complete_us,
+    };
 
-    slow->status = r->committed ? (uint32_t)r->exchange.response.status : 0;
-    slow->len = len < STATS_LINE_MAX ? (uint32_t)len : STATS_LINE_MAX;
-    memcpy(slow->line, line, slow->len);
-    slow->ended_ms = s->now_ms;
-    s->slow_floor_us = stats_note_slow(s->stats, slow);
+    memcpy(slow.line, line, slow.len);
+    s->slow_floor_us = stats_note_slow(s->stats, &slow);
     s->slow_again_ms = s->now_ms + FLOOR_FOR_MS;
 }
 
 static void count_times(struct server *s, const struct request *r)
 {
-    struct slow_request slow = {
-        .total_us = r->left_us - r->begun_us,
-        .app_us = r->app_us,
-        .queued_us = r->called_us - r->complete_us,
-    };
+    int64_t total_us = r->left_us - r->begun_us;
 
-    histogram_add(&s->stats->times[STATS_TOTAL], slow.total_us);
-    histogram_add(&s->stats->times[STATS_APP], slow.app_us);
-    histogram_add(&s->stats->times[STATS_QUEUED], slow.queued_us);
-    if (slow.total_us > s->slow_floor_us || s->now_ms >= s->slow_again_ms)
-        note_slow(s, r, &slow);
+    histogram_add(&s->stats->times[STATS_TOTAL], total_us);
+    histogram_add(&s->stats->times[STATS_APP], r->app_us);
+    histogram_add(&s->stats->times[STATS_QUEUED], r->called_us - r->complete_us);
+    if (total_us > s->slow_floor_us || s->now_ms >= s->slow_again_ms)
+        note_slow(s, r, total_us);
 }
 
 void counts_request(struct request *r)

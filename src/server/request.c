@@ -345,12 +345,17 @@ static bool called(struct connection *c)
 {
     struct request *r = c->request;
 
-    c->server->now_ms = clock_ms(); /* the time that the application took is not the client's */
     if (c->action != ACTION_CANCEL)
         return handled(r);
     r->finished = true;
     connection_close(c, r->outcome);
     return false;
+}
+
+/* The time that the application took is not the client's. If the clock was read when it returned, that will do. */
+static void pass_time(struct server *s, const struct request *r)
+{
+    s->now_ms = (s->extras & EXTRA_TIMES) != 0 ? r->left_us / 1000 : clock_ms();
 }
 
 /* As finish, or false while another thread is at it; then request_returned goes on. */
@@ -360,7 +365,10 @@ static bool call(struct connection *c, enum action action)
     counts_state(c->server, c->is, CONNECTION_HANDLER);
     c->is = CONNECTION_HANDLER;
     c->action = action;
-    return threads_call(c) && called(c);
+    if (!threads_call(c))
+        return false;
+    pass_time(c->server, c->request);
+    return called(c);
 }
 
 void request_cancel(struct connection *c)
@@ -370,6 +378,7 @@ void request_cancel(struct connection *c)
 
 void request_returned(struct connection *c)
 {
+    c->server->now_ms = clock_ms();
     if (called(c))
         request_serve(c);
 }
