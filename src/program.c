@@ -108,15 +108,24 @@ static int prepare(const struct config *config)
     return 0;
 }
 
-/* What no option says. */
+/* What no option says, or what follows from several. */
 static void complete(struct config *config)
 {
-    config->process.start_dir = input.start_dir;
-    config->process.command = started->command != NULL ? started->command : started->argv;
-    config->process.python.called = started->keywords != NULL;
-    config->process.python.object = started->object;
+    static char status_label[LABEL_MAX], statsd_label[LABEL_MAX]; /* a reload changes neither */
+    struct process_config *process = &config->process;
+
+    options_label(config, "status", status_label, sizeof(status_label));
+    options_label(config, "statsd-host", statsd_label, sizeof(statsd_label));
+    process->status_label = status_label;
+    process->statsd_label = statsd_label;
+    process->version = CSERVE_VERSION;
+    process->server.timed = process->status != NULL || process->statsd != NULL;
+    process->start_dir = input.start_dir;
+    process->command = started->command != NULL ? started->command : started->argv;
+    process->python.called = started->keywords != NULL;
+    process->python.object = started->object;
     if (started->object != NULL)
-        config->process.preload = false; /* it is loaded, and workers are forked from here: nothing is left to do */
+        process->preload = false; /* it is loaded, and workers are forked from here: nothing is left to do */
 }
 
 /* --- reload ------------------------------------------------------------------------------------ */

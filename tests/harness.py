@@ -104,16 +104,16 @@ class Output:
 
 
 class Process:
-    """A run of the binary: its output, its log, its end."""
+    """A run of the binary, below the command `prefix` if there is one: its output, its log, its end."""
 
-    def __init__(self, binary, arguments, cwd, env=None):
+    def __init__(self, binary, arguments, cwd, env=None, prefix=()):
         self.binary = str(binary)
         self.cwd = Path(cwd)
         self.arguments = [str(argument) for argument in arguments]
         self.sanitized = is_sanitized(self.binary)
         self.status = None  # the exit status, once it was waited for
         self._popen = subprocess.Popen(
-            [self.binary, *self.arguments],
+            [*prefix, self.binary, *self.arguments],
             cwd=self.cwd,
             env=self._environment(env or {}),
             stdin=subprocess.DEVNULL,
@@ -202,6 +202,11 @@ class Process:
         self.stdout.join()
         self.stderr.join()
         return self.status
+
+    def check_log(self):
+        """Fail if there is a problem in the log."""
+        for record in RECORD.split(self.log()):
+            assert not PROBLEM.search(record) and not SANITIZER.search(record), f"in the log:\n{record}"
 
     def kill(self):
         """End it and all its children, whatever it is doing."""

@@ -138,7 +138,7 @@ struct handler_ops {
     /* The thread is about to block: let go of what other threads need (the GIL). Cheap when there is nothing. */
     void (*leave)(struct handler *h);
     /*
-     * Takes it, if this thread has not got it: what comes next will need it. How many milliseconds that took, -1 if there
+     * Takes it, if this thread has not got it: what comes next will need it. How many microseconds that took, -1 if there
      * was nothing to take.
      */
     int64_t (*enter)(struct handler *h);

@@ -28,6 +28,14 @@ struct process_config {
     int max_lifetime_ms;
     int max_memory_mb;        /* resident */
     bool preload;             /* load the application once and fork workers from there */
+    int drain_delay_ms;       /* from SIGTERM, while it is said that we go, until that is begun */
+    const char *status;       /* address of the status listener; NULL: none */
+    const char *status_label; /* where that was given, for messages */
+    const char *statsd;       /* HOST:PORT or unix:///path; NULL: none */
+    const char *statsd_label;
+    const char *statsd_prefix;
+    const char *statsd_tags;  /* of DogStatsD */
+    const char *version;      /* of cserve */
     const char *pid_file;     /* NULL: none */
     const char *user;         /* who the application runs as, a name or number; NULL: whoever started it */
     const char *group;

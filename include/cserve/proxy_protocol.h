@@ -19,6 +19,7 @@ enum proxy_result {
 struct proxy_header {
     size_t size;          /* bytes of the header, behind which the client's own begin */
     bool known;           /* source and destination are set: not LOCAL, UNKNOWN or UNSPEC */
+    bool tls;             /* version 2 says that the client came by TLS, which the proxy has taken off */
     struct address source;
     struct address destination;
 };

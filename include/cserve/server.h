@@ -32,6 +32,7 @@ struct server_config {
     bool access_not_to_syslog; /* even if that is open (syslog.h) */
     const char *access_logformat; /* access_format.h; NULL: "combined" */
     const char *server_name;   /* value of the Server field; "" for none */
+    bool timed;                /* tell in the scoreboard how long requests take, which costs two looks at the clock each */
     bool show_requests;        /* print requests and response heads to stdout */
     struct cidr_list forwarded_allow; /* peers whose forwarded fields are believed */
     enum forwarded_kind forwarded_kind; /* which of them these peers set */
@@ -72,7 +73,19 @@ void server_on_stuck(struct server *server, void (*stuck)(void *arg), void *arg)
 /* Has `enough(arg)` called, once and on the loop's thread, when `count` (at least 1) requests have begun. */
 void server_on_count(struct server *server, uint64_t count, void (*enough)(void *arg), void *arg);
 
-/* Shows in `board` (borrowed) what the handlers are at, as far as it has rows. Before server_run. */
+/* Rows that a scoreboard needs: one for each thread, and the last for the one that watches deadlines. */
+int server_rows(const struct server_config *config);
+
+/*
+ * What the numbers of stats->connections and stats->rejected are of: "idle", "bad-host". NULL behind the
+ * last.
+ */
+const char *server_state_name(int state);
+const char *server_rejection_name(int rejection);
+/* The state of connections whose request the application has, or that wait for a thread to call it. */
+int server_handler_state(void);
+
+/* Shows in `board` (borrowed), which has server_rows of them, what the handlers are at. Before server_run. */
 void server_show_in(struct server *server, const struct scoreboard *board);
 
 /* Opens the access log anew: it was renamed. On the loop's thread. */

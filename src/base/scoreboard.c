@@ -10,28 +10,43 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { PAGE = 4096 };
+
+/* On a page of their own: a thread that writes there shares nothing with the loop, which counts. */
+static size_t rows_at(void)
+{
+    return (sizeof(struct stats) + PAGE - 1) / PAGE * PAGE;
+}
+
 static size_t size_of(int count)
 {
-    return (size_t)count * sizeof(struct score);
+    return rows_at() + (size_t)count * sizeof(struct score);
 }
 
 int scoreboard_map(struct scoreboard *b, int fd, int count)
 {
-    void *rows = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory;
 
     *b = (struct scoreboard){0};
-    if (rows == MAP_FAILED)
+    errno = EINVAL;
+    if (count <= 0)
         return -1;
-    b->rows = rows;
+    memory = mmap(NULL, size_of(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    b->stats = memory;
+    b->rows = (struct score *)((char *)memory + rows_at());
     b->count = count;
     return 0;
 }
 
 int scoreboard_open(struct scoreboard *b, int count)
 {
-    int fd = memfd_create("cserve-scoreboard", MFD_CLOEXEC);
+    int fd = count > 0 ? memfd_create("cserve-scoreboard", MFD_CLOEXEC) : -1;
 
     *b = (struct scoreboard){0};
+    if (count <= 0)
+        errno = EINVAL;
     if (fd < 0)
         return -1;
     if (ftruncate(fd, (off_t)size_of(count)) == 0 && scoreboard_map(b, fd, count) == 0)
@@ -44,8 +59,8 @@ int scoreboard_open(struct scoreboard *b, int count)
 
 void scoreboard_close(struct scoreboard *b)
 {
-    if (b->rows != NULL)
-        munmap(b->rows, size_of(b->count));
+    if (b->stats != NULL)
+        munmap(b->stats, size_of(b->count));
     *b = (struct scoreboard){0};
 }
 
@@ -64,4 +79,16 @@ int scoreboard_describe(const struct scoreboard *b, struct buf *out, int most)
         buf_append(out, "\"", 1);
     }
     return found;
+}
+
+bool scoreboard_see(const struct scoreboard *b, int i, struct score_seen *seen)
+{
+    const struct score *row = &b->rows[i];
+    uint32_t calls = atomic_load_explicit(&((struct score *)row)->calls, memory_order_acquire);
+
+    seen->since_ms = atomic_load_explicit(&((struct score *)row)->since_ms, memory_order_relaxed);
+    seen->len = row->len < SCORE_LINE_MAX ? row->len : SCORE_LINE_MAX;
+    memcpy(seen->line, row->line, SCORE_LINE_MAX);
+    atomic_thread_fence(memory_order_acquire);
+    return seen->len > 0 && atomic_load_explicit(&((struct score *)row)->calls, memory_order_relaxed) == calls;
 }

@@ -213,11 +213,33 @@ static const struct option proxies[] = {
      .help = "Which fields these proxies set: x-forwarded (X-Forwarded-For and X-Forwarded-Proto) or forwarded "
              "(RFC 7239). The other kind is ignored."},
     {.name = "proxy-protocol", .kind = OPTION_FLAG, SERVER(proxy_protocol),
-     .help = "Every connection must begin with a PROXY protocol header, version 1 or 2."},
+     .help = "Every connection must begin with a PROXY protocol header, version 1 or 2. One of version 2 may tell that the "
+             "client came by TLS (send-proxy-v2-ssl): then the scheme is https."},
     {.name = "proxy-allow-from", .metavar = "LIST", .kind = OPTION_NETWORKS, SERVER(proxy_allow),
      .text = "127.0.0.1,::1", .may_be_empty = true,
      .help = "Who may send PROXY protocol headers, as a list like that of --forwarded-allow-ips; all others are "
              "refused."},
+    {0},
+};
+
+static const struct option watching[] = {
+    {.name = "status", .metavar = "ADDRESS", .kind = OPTION_TEXT, FIELD(process.status),
+     .at_start = true,
+     .help = "Say how the server is at this address: 127.0.0.1:PORT or unix:/path, with /metrics for Prometheus, "
+             "/healthz, /readyz and /status.json."},
+    {.name = "drain-delay", .metavar = "SECONDS", .kind = OPTION_DURATION, FIELD(process.drain_delay_ms),
+     .max = DAY_MS,
+     .help = "Time from SIGTERM until the server begins to stop. Meanwhile /readyz answers 503, so that who balances "
+             "load sends nobody any more."},
+    {.name = "statsd-host", .metavar = "HOST:PORT", .kind = OPTION_TEXT, FIELD(process.statsd),
+     .at_start = true,
+     .help = "Send metrics to this statsd server every second, over UDP; or unix:///PATH."},
+    {.name = "statsd-prefix", .metavar = "PREFIX", .kind = OPTION_TEXT, FIELD(process.statsd_prefix), .text = "",
+     .may_be_empty = true, .at_start = true,
+     .help = "What the names of these metrics begin with; a dot follows it."},
+    {.name = "dogstatsd-tags", .metavar = "TAGS", .kind = OPTION_TEXT, FIELD(process.statsd_tags), .text = "",
+     .may_be_empty = true, .at_start = true,
+     .help = "Tags for each of these metrics, as DogStatsD has them, separated by commas."},
     {0},
 };
 
@@ -253,7 +275,7 @@ static const struct option hidden[] = {
 
 const struct option_group option_groups[] = {
     {"Listening", listening}, {"Application", application}, {"Configuration", configuration},
-    {"Concurrency", concurrency},
+    {"Concurrency", concurrency}, {"Watching", watching},
     {"Processes", processes},
     {"Logging", logging},     {"Timeouts", timeouts},
     {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},

@@ -13,6 +13,10 @@
 enum {
     V1_MAX = 107, /* with its CRLF, by the specification */
     V2_FIXED = 16,
+    TLV_FIXED = 3,      /* a type and the length of what follows */
+    TLV_SSL = 0x20,
+    SSL_FIXED = 5,      /* bits and a result, before TLVs of its own */
+    SSL_BY_TLS = 0x01,
 };
 
 static const char v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
@@ -113,33 +117,40 @@ static void v2_address6(struct address *a, const unsigned char *host, const unsi
     memcpy(&a->u.ip6.sin6_port, port, 2);
 }
 
+/* Whether the TLVs, as far as they are well-formed, say that the client used TLS. */
+static bool find_tls(const unsigned char *p, size_t len)
+{
+    while (len >= TLV_FIXED) {
+        size_t size = (size_t)p[1] << 8 | p[2];
+
+        if (size > len - TLV_FIXED)
+            return false;
+        if (p[0] == TLV_SSL)
+            return size >= SSL_FIXED && (p[TLV_FIXED] & SSL_BY_TLS) != 0;
+        p += TLV_FIXED + size;
+        len -= TLV_FIXED + size;
+    }
+    return false;
+}
+
 /* The address block of `family` (upper half of its byte), `len` bytes with TLVs behind it. */
 static enum proxy_result parse_v2_addresses(struct proxy_header *header, unsigned family, const unsigned char *p,
                                             size_t len)
 {
     enum { UNSPEC, INET, INET6, UNIX };
+    static const size_t sizes[] = {[UNSPEC] = 0, [INET] = 12, [INET6] = 36, [UNIX] = 216};
 
-    switch (family) {
-    case UNSPEC:
-        return PROXY_DONE;
-    case INET:
-        if (len < 12)
-            return PROXY_BAD;
+    if (family > UNIX || len < sizes[family])
+        return PROXY_BAD;
+    header->tls = find_tls(p + sizes[family], len - sizes[family]);
+    header->known = family == INET || family == INET6;
+    if (family == INET) {
         v2_address4(&header->source, p, p + 8);
         v2_address4(&header->destination, p + 4, p + 10);
-        break;
-    case INET6:
-        if (len < 36)
-            return PROXY_BAD;
+    } else if (family == INET6) {
         v2_address6(&header->source, p, p + 32);
         v2_address6(&header->destination, p + 16, p + 34);
-        break;
-    case UNIX:
-        return len < 216 ? PROXY_BAD : PROXY_DONE;
-    default:
-        return PROXY_BAD;
     }
-    header->known = true;
     return PROXY_DONE;
 }
 

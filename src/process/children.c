@@ -64,6 +64,7 @@ static void forget(struct master *m, struct child *c)
         link = &(*link)->next;
     *link = c->next;
     close_link(c);
+    past_keep(&m->past, c);
     scoreboard_close(&c->board);
     free(c);
 }
@@ -79,6 +80,8 @@ void children_forget(struct master *m, int keep)
             listener_close(&m->slots[i].listeners[j], false);
     }
     preload_forget(m);
+    status_close(m, false);
+    statsd_close(m);
     if (m->old_master >= 0)
         close(m->old_master);
     close(m->signal_fd);
@@ -94,13 +97,6 @@ static _Noreturn void become_worker(struct master *m, struct child *c, int link)
     config.python.multiprocess = m->wanted > 1;
     children_forget(m, c->slot);
     python_exit(worker_run(&config, &assignment));
-}
-
-static int row_count(const struct master *m)
-{
-    int threads = m->config->server.threads;
-
-    return threads > 1 ? threads + 1 : 1;
 }
 
 /* Forks, here or in the template process. 0, or -1 with errno. */
@@ -148,7 +144,7 @@ static void abandon(struct master *m, struct child *c)
 void child_start(struct master *m, int i)
 {
     struct child *c = new_child(m, i);
-    int board = scoreboard_open(&c->board, row_count(m)); /* without one, crashes tell less */
+    int board = scoreboard_open(&c->board, server_rows(&m->config->server)); /* without one, crashes tell less */
     int ends[2] = {-1, -1};
     int result = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
 
@@ -343,6 +339,7 @@ void child_ended(struct master *m, struct child *c, int status)
         judge_first(m, c, status, end);
     } else if (slot != NULL) {
         judge_lost(slot, c, status, end);
+        m->past.restarts[WIFSIGNALED(status) ? RESTART_CRASH : RESTART_EXIT]++;
     }
     forget(m, c);
 }

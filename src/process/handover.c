@@ -150,6 +150,7 @@ void handover_done(struct master *m, struct slot *slot)
     slot->child = slot->successor;
     slot->successor = NULL;
     slot->pause_ms = m->handover_pause_ms = FIRST_PAUSE_MS;
+    past_note_handover(&m->past, old->generation != m->generation ? "reload" : old->worn);
     child_dismiss(m, old, ORDER_DRAIN);
     m->handed_over = old->pid;
     m->next_handover_ms = clock_ms() + NEXT_MS;

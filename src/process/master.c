@@ -4,8 +4,8 @@
  * should be until it is told to stop. It runs no Python and serves nobody, so it is always free to answer a
  * signal.
  *
- * One loop waits for signals (signals.c), for what workers report, and for deadlines. After each turn all that is to be done is looked for anew (tend), so no event needs to know
- * what follows.
+ * One loop waits for signals (signals.c), for what workers report, and for deadlines. After each turn all that is to
+ * be done is looked for anew (tend), so no event needs to know what follows.
  *
  *   SIGTERM, SIGINT     stop: requests in flight may finish within the graceful timeout
  *   either again        stop at once: the workers are killed
@@ -44,7 +44,7 @@
 enum {
     SAME_ORDER_MS = 20, /* timeout(1) and others signal the process and its group: that is one order */
     RETIRE_MS = 1000,   /* for handshakes that have begun with a socket that is to go */
-    OTHER_WAITS = 4,    /* signals, the old master, two templates */
+    OTHER_WAITS = 5,    /* signals, the old master, two templates, who watches */
 };
 
 void master_fail(struct master *m, int status)
@@ -91,11 +91,30 @@ static void stop_at_once(struct master *m, int signal_number)
         master_fail(m, EXIT_FAILED);
 }
 
+/* Who balances load is told that we go, and served until it has heard. */
+static void begin_drain(struct master *m)
+{
+    m->drain_from_ms = clock_ms();
+    m->drain_until_ms = m->drain_from_ms + m->config->drain_delay_ms;
+    log_info("SIGTERM: not ready from now on, stopping in %g s", m->config->drain_delay_ms / 1000.0);
+}
+
+static bool is_same_order(const struct master *m)
+{
+    return clock_ms() - (m->stopped_ms != 0 ? m->stopped_ms : m->drain_from_ms) < SAME_ORDER_MS;
+}
+
 static void take_stop(struct master *m, int signal_number)
 {
-    if (signal_number != SIGQUIT && m->stopped_ms == 0)
+    bool may_drain = signal_number == SIGTERM && m->config->drain_delay_ms > 0 && m->stopped_ms == 0;
+
+    if (may_drain && m->drain_until_ms == 0)
+        begin_drain(m);
+    else if (may_drain && is_same_order(m))
+        return;
+    else if (signal_number != SIGQUIT && m->stopped_ms == 0)
         stop(m, signal_number);
-    else if (signal_number == SIGQUIT || clock_ms() - m->stopped_ms >= SAME_ORDER_MS)
+    else if (signal_number == SIGQUIT || !is_same_order(m))
         stop_at_once(m, signal_number);
 }
 
@@ -303,6 +322,10 @@ static void tend(struct master *m)
 {
     m->now_ms = clock_ms();
     kill_late(m);
+    status_turn(m);
+    statsd_turn(m);
+    if (m->stopped_ms == 0 && m->drain_until_ms != 0 && m->now_ms >= m->drain_until_ms)
+        stop(m, SIGTERM);
     if (m->stopped_ms != 0) {
         m->finished = m->children == NULL;
         return;
@@ -320,12 +343,13 @@ static void tend(struct master *m)
 /* When tend is to be called again although nothing happens; 0: never. What was due waits for an event. */
 static int64_t next_due(struct master *m)
 {
-    int64_t due_ms = notify_watchdog();
+    int64_t due_ms = earlier(earlier(notify_watchdog(), status_due(m)), statsd_due(m));
 
     for (const struct child *c = m->children; c != NULL; c = c->next)
         due_ms = c->killed ? due_ms : earlier(due_ms, c->kill_at_ms);
     if (m->stopped_ms != 0)
         return due_ms;
+    due_ms = earlier(due_ms, m->drain_until_ms);
     for (int i = 0; i < m->slot_count && !m->resting; i++) {
         if (m->slots[i].child == NULL && m->slots[i].start_at_ms > m->now_ms)
             due_ms = earlier(due_ms, m->slots[i].start_at_ms);
@@ -360,6 +384,7 @@ static nfds_t gather_waits(struct master *m)
     m->waits[count++] = (struct pollfd){.fd = m->old_master, .events = POLLIN};
     m->waits[count++] = (struct pollfd){.fd = m->template.link, .events = POLLIN};
     m->waits[count++] = (struct pollfd){.fd = m->next_template.link, .events = POLLIN};
+    m->waits[count++] = (struct pollfd){.fd = status_fd(m), .events = POLLIN};
     for (const struct child *c = m->children; c != NULL; c = c->next)
         m->waits[count++] = (struct pollfd){.fd = c->link, .events = POLLIN};
     return (nfds_t)count;
@@ -442,6 +467,8 @@ static int open_slots(struct master *m)
 static void close_all(struct master *m)
 {
     preload_stop(m);
+    statsd_close(m);
+    status_close(m, true);
     sockets_close(m);
     pidfile_remove(m);
     free(m->waits);
@@ -455,13 +482,13 @@ int master_run(const struct process_config *config, const struct process_config 
 {
     struct master m = {.config = config, .reread = reread, .pid = getpid(), .signal_fd = -1, .old_master = -1,
                        .template.link = -1, .next_template.link = -1, .handover_pause_ms = FIRST_PAUSE_MS,
-                       .template_pause_ms = FIRST_PAUSE_MS};
+                       .template_pause_ms = FIRST_PAUSE_MS, .started_ms = clock_ms()};
     int status = EXIT_FAILED;
 
     prctl(PR_GET_CHILD_SUBREAPER, &m.was_subreaper);
     notify_open();
     if (privileges_check(config) == 0 && signals_open(&m) == 0 && open_slots(&m) == 0 &&
-        pidfile_write(&m) == 0) {
+        status_open(&m) == 0 && statsd_open(&m) == 0 && pidfile_write(&m) == 0) {
         privileges_grant_log(config, config->server.access_log);
         supervise(&m);
         status = m.status;

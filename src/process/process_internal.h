@@ -4,7 +4,7 @@
  *
  * Reading order: master.c (the loop, stopping), signals.c, sockets.c (which sockets there are), children.c (the
  * life of one worker), handover.c (reload and recycling: one worker takes over from another), preload.c,
- * upgrade.c, notify.c, privileges.c, pidfile.c.
+ * upgrade.c, notify.c, privileges.c, pidfile.c; watch.h has those for who watches.
  *
  * A slot is a place for one worker, with sockets of its own, which the master keeps open: who waits there
  * when a worker dies is accepted by the next one. A child is a worker process; while one takes over from
@@ -28,6 +28,29 @@ enum {
     FIRST_PAUSE_MS = 100,  /* doubled each time, */
     LAST_PAUSE_MS = 10000, /* up to this */
 };
+
+/* Why a worker was replaced; restart_name. */
+enum restart {
+    RESTART_RELOAD,
+    RESTART_REQUESTS,
+    RESTART_LIFETIME,
+    RESTART_MEMORY,
+    RESTART_STUCK,
+    RESTART_CRASH, /* killed by a signal */
+    RESTART_EXIT,
+    RESTARTS,
+};
+
+/* What workers that are gone have counted. */
+struct past {
+    struct stats stats;
+    uint64_t bytes_out, gil_waits, gil_wait_us, expired;
+    uint64_t lost; /* requests that they died with */
+    uint64_t restarts[RESTARTS];
+};
+
+struct status;
+struct statsd;
 
 enum child_is {
     CHILD_STARTING,
@@ -100,6 +123,14 @@ struct master {
     int old_master;         /* a pidfd; -1: there is none */
     bool activated;         /* the sockets are the service manager's */
     char pid_path[4096];    /* of the file that was written; "" if none was */
+
+    struct status *watchers; /* owned; NULL: there is no status listener, or not yet */
+    struct statsd *statsd;  /* owned; NULL: there is none */
+    int64_t status_again_ms; /* when to try to open it again; 0: now */
+    struct past past;
+    int64_t started_ms;
+    int64_t drain_until_ms; /* it is said that we go, but still served as ever; 0: nobody told us to go */
+    int64_t drain_from_ms;
 
     bool announced;         /* all workers have been ready */
     int64_t stopped_ms;     /* when the order to stop came; 0: it did not */
@@ -195,6 +226,32 @@ int privileges_check(const struct process_config *config);
 int privileges_drop(const struct process_config *config);
 /* Creates a log file if it is not there, such that the application's user may write to it. */
 void privileges_grant_log(const struct process_config *config, const char *path);
+
+/* sample.c */
+/* The worker is gone, or never was: its counters join those of the past. */
+void past_keep(struct past *past, const struct child *c);
+/* A worker was replaced, for the reason that its log line gives. */
+void past_note_handover(struct past *past, const char *reason);
+/* Whether somebody is there to serve a new connection, and will be for a while. */
+bool master_is_ready(const struct master *m);
+
+/* status.c: the status listener. */
+/* Opens it if there is to be one, and no old master has it. 0, or -1 with the reason logged. */
+int status_open(struct master *m);
+/* What becomes readable when status_turn has something to do; -1: nothing does. */
+int status_fd(const struct master *m);
+void status_turn(struct master *m);
+/* When to call it again although nothing happens; 0: never. */
+int64_t status_due(const struct master *m);
+/* `unlink_path`: also removes a unix socket's file. In a forked process: false. */
+void status_close(struct master *m, bool unlink_path);
+
+/* statsd.c */
+/* 0, or -1 with the reason logged. */
+int statsd_open(struct master *m);
+void statsd_turn(struct master *m);
+int64_t statsd_due(const struct master *m);
+void statsd_close(struct master *m);
 
 /* upgrade.c */
 void upgrade_start(struct master *m);

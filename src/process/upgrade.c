@@ -152,6 +152,7 @@ void upgrade_promote(struct master *m)
 {
     close(m->old_master);
     m->old_master = -1;
+    m->status_again_ms = 0; /* it had the status listener */
     pidfile_promote(m);
     notify_ready();
     log_info("the old master is gone");

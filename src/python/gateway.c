@@ -79,13 +79,13 @@ static void on_leave(struct handler *h)
 static int64_t on_enter(struct handler *h)
 {
     struct gateway *g = (struct gateway *)h;
-    int64_t began_ms;
+    int64_t began_us;
 
     if (g->away == NULL)
         return -1;
-    began_ms = clock_ms();
+    began_us = clock_us();
     gateway_enter(g);
-    return clock_ms() - began_ms;
+    return clock_us() - began_us;
 }
 
 /* Until the application is called there is nothing to end. */

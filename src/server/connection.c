@@ -37,10 +37,21 @@ static const struct connection_state states[CONNECTION_STATES] = {
     [CONNECTION_IDLE] =    {"idle",    READ,         TIMEOUT_KEEP_ALIVE, read_ready,           quiet_expired},
     [CONNECTION_HEAD] =    {"head",    READ,         TIMEOUT_HEAD,       read_ready,           head_expired},
     [CONNECTION_CONTENT] = {"content", READ,         TIMEOUT_CONTENT,    request_read_content, content_expired},
+    [CONNECTION_HANDLER] = {"handler", 0,            TIMEOUT_NONE,       NULL,                 NULL},
     [CONNECTION_HELD] =    {"held",    POLLER_WRITE, TIMEOUT_WRITE,      request_resume,       write_expired},
     [CONNECTION_SEND] =    {"send",    POLLER_WRITE, TIMEOUT_WRITE,      send_ready,           write_expired},
     [CONNECTION_LINGER] =  {"linger",  READ,         TIMEOUT_LINGER,     linger_ready,         quiet_expired},
 };
+
+const char *server_state_name(int state)
+{
+    return state < CONNECTION_STATES ? states[state].name : NULL;
+}
+
+int server_handler_state(void)
+{
+    return CONNECTION_HANDLER;
+}
 
 /*
  * Whether one that has hung up has its turn: those who stay come first, and a crowd that leaves at once must not keep them
@@ -126,6 +137,8 @@ static void link_connection(struct connection *c)
         c->next->prev = c;
     s->connections = c;
     s->connection_count++;
+    stat_add(&s->stats->accepted, 1);
+    counts_state(s, CONNECTION_STATES, c->is);
 }
 
 static void unlink_connection(struct connection *c)
@@ -191,6 +204,7 @@ void connection_close(struct connection *c, const char *outcome)
     if (!c->unpolled)
         poller_remove(&s->poller, c->stream.fd); /* a process that the application forked may have it open still */
     c->stream.ops->close(&c->stream);
+    counts_state(s, c->is, CONNECTION_STATES);
     unlink_connection(c);
     free(c->memo);
     mem_pool_give(&s->connection_pool, c);
@@ -211,6 +225,7 @@ void connection_enter(struct connection *c, enum connection_is is)
     const struct connection_state *state = &states[is];
     struct server *s = c->server;
 
+    counts_state(s, c->is, is);
     c->is = is;
     if (state->timeout == TIMEOUT_WRITE)
         connection_was_read(c);
@@ -248,6 +263,7 @@ static bool receive(struct connection *c, const char *outcome)
     count = c->stream.ops->recv(&c->stream, c->in.data + c->in.len, c->in.cap - c->in.len);
     if (count > 0) {
         c->in.len += (size_t)count;
+        stat_add(&c->server->stats->bytes_in, (uint64_t)count);
         return true;
     }
     if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
@@ -284,11 +300,13 @@ static void proxy_ready(struct connection *c)
     case PROXY_DONE:
         break;
     }
+    c->peer.id = ++c->server->peers;
     if (header.known) {
-        c->peer.id = ++c->server->peers;
         set_remote(c, &header.source);
         set_local(c, &header.destination);
     }
+    if (header.tls)
+        c->peer.scheme = STR("https");
     c->in_at = header.size;
     connection_enter(c, CONNECTION_NEW);
     if (c->in_at < c->in.len)
@@ -332,9 +350,11 @@ static bool arrive(struct connection *c)
 bool connection_send(struct connection *c, enum connection_is then)
 {
     uint64_t before = c->sent;
+    enum sendq_result result = sendq_flush(&c->out, &c->stream, &c->sent);
 
     c->then = then;
-    switch (sendq_flush(&c->out, &c->stream, &c->sent)) {
+    stat_add(&thread_current->score->bytes_out, c->sent - before);
+    switch (result) {
     case SENDQ_DONE:
         return arrive(c);
     case SENDQ_BLOCKED:
@@ -372,16 +392,20 @@ static void proxy_expired(struct connection *c)
         connection_close(c, NULL);
         return;
     }
+    counts_timeout(c->server, STATS_TIMEOUT_PROXY);
     request_reject(c, 408, "The PROXY header did not arrive in time.", "timeout-proxy");
 }
 
 static void quiet_expired(struct connection *c)
 {
+    if (states[c->is].timeout == TIMEOUT_KEEP_ALIVE && !c->server->stopping)
+        counts_timeout(c->server, STATS_TIMEOUT_KEEP_ALIVE);
     connection_close(c, NULL);
 }
 
 static void head_expired(struct connection *c)
 {
+    counts_timeout(c->server, STATS_TIMEOUT_HEAD);
     request_reject(c, 408, "The request head did not arrive in time.", "timeout-head");
 }
 
@@ -397,16 +421,19 @@ static void content_expired(struct connection *c)
         connection_enter(c, CONNECTION_CONTENT);
         return;
     }
+    counts_timeout(c->server, STATS_TIMEOUT_CONTENT);
     request_reject(c, 408, "The request content did not arrive in time.", "timeout-body");
 }
 
 /* The socket's own buffer may take longer to make room than a slow client may take to read some of it. */
 static void write_expired(struct connection *c)
 {
-    if (connection_was_read(c))
+    if (connection_was_read(c)) {
         connection_enter(c, c->is);
-    else
-        connection_close(c, "timeout-write");
+        return;
+    }
+    counts_timeout(c->server, STATS_TIMEOUT_WRITE);
+    connection_close(c, "timeout-write");
 }
 
 void connection_stop(struct connection *c)

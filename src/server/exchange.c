@@ -197,10 +197,13 @@ enum exchange_result exchange_flush(struct exchange *x)
     struct request *r = request_of(x);
     struct connection *c = r->connection;
 
+    uint64_t before = c->sent;
+
     if (!r->gone && sendq_flush(&c->out, &c->stream, &c->sent) == SENDQ_BROKEN) {
         r->gone = true;
         r->gone_because = errno;
     }
+    stat_add(&thread_current->score->bytes_out, c->sent - before);
     return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
 }
 

@@ -104,6 +104,7 @@ static void enter(struct server *s, int64_t age_ms)
 static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
 {
     const struct handler_ops *ops = s->handler->ops;
+    const struct thread *me = &s->monitor.thread;
 
     enter(s, age_ms);
     if (atomic_load(&t->since_ms) == since_ms)
@@ -111,6 +112,8 @@ static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t
     /* Others may have had the GIL since: the call may be over, and t be in another. */
     if (atomic_load(&t->since_ms) == since_ms && ops->expire(t->handler, &t->acting->request->exchange))
         exchange_expire(t->acting->request);
+    if (atomic_load(&t->since_ms) == since_ms)
+        stat_add(&me->score->expired, 1);
     t->expired_ms = since_ms;
     ops->leave(s->monitor.thread.handler);
 }

@@ -190,8 +190,11 @@ static struct request *detach(struct connection *c)
 {
     struct request *r = c->request;
 
+    if (!r->counted)
+        counts_request(r);
     if (r->end > 0)
         c->in_at = r->end;
+    counts_unspool(c->server, &r->spool);
     spool_release(&r->spool);
     c->request = NULL;
     return r;
@@ -265,6 +268,8 @@ void request_reject(struct connection *c, int status, const char *text, const ch
     r->head_request = is_head(r);
     exchange_answer(r, status, text);
     r->outcome = outcome;
+    counts_rejection(c->server, outcome);
+    counts_request(r);
     connection_send(c, CONNECTION_LINGER);
 }
 
@@ -296,6 +301,7 @@ static bool finish(struct request *r)
     struct connection *c = r->connection;
     enum connection_is then = decide_next(r);
 
+    counts_request(r);
     if (then == CONNECTION_IDLE && r->end < c->in.len && c->out.pending < FULL_BYTES && retire(c))
         return true;
     return connection_send(c, then);
@@ -339,7 +345,6 @@ static bool called(struct connection *c)
 {
     struct request *r = c->request;
 
-    c->server->now_ms = clock_ms(); /* the time that the application took is not the client's */
     if (c->action != ACTION_CANCEL)
         return handled(r);
     r->finished = true;
@@ -347,13 +352,23 @@ static bool called(struct connection *c)
     return false;
 }
 
+/* The time that the application took is not the client's. If the clock was read when it returned, that will do. */
+static void pass_time(struct server *s, const struct request *r)
+{
+    s->now_ms = (s->extras & EXTRA_TIMES) != 0 ? r->left_us / 1000 : clock_ms();
+}
+
 /* As finish, or false while another thread is at it; then request_returned goes on. */
 static bool call(struct connection *c, enum action action)
 {
     timer_stop(&c->timer);
+    counts_state(c->server, c->is, CONNECTION_HANDLER);
     c->is = CONNECTION_HANDLER;
     c->action = action;
-    return threads_call(c) && called(c);
+    if (!threads_call(c))
+        return false;
+    pass_time(c->server, c->request);
+    return called(c);
 }
 
 void request_cancel(struct connection *c)
@@ -363,6 +378,7 @@ void request_cancel(struct connection *c)
 
 void request_returned(struct connection *c)
 {
+    c->server->now_ms = clock_ms();
     if (called(c))
         request_serve(c);
 }
@@ -401,6 +417,7 @@ static bool run(struct request *r)
     if (c->server->extras != 0)
         note_complete(r);
     r->started = true;
+    stat_add(&c->server->stats->started, 1);
     if (--c->server->requests_left == 0)
         c->server->enough(c->server->enough_arg);
     r->head_request = str_equal(r->exchange.head.method, STR("HEAD"));
@@ -440,7 +457,13 @@ static void content_from_spool(struct request *r)
 
 static bool keep_content(struct request *r, const char *bytes, size_t len)
 {
-    if (spool_append(&r->spool, bytes, len) == 0)
+    struct server *s = r->connection->server;
+    uint64_t before = r->spool.len;
+    bool was_file = r->spool.fd >= 0;
+    int result = spool_append(&r->spool, bytes, len);
+
+    counts_spool(s, &r->spool, before, was_file);
+    if (result == 0)
         return true;
     log_error("cannot keep the content of a request: %s", strerror(errno));
     request_reject(r->connection, 500, "The server could not store the request content.", "spool-failed");
@@ -540,6 +563,7 @@ void request_read_content(struct connection *c)
         return;
     }
     received = (size_t)count;
+    stat_add(&s->stats->bytes_in, received);
     if (feed(r, s->scratch, received, &used) != HTTP_DONE)
         return;
     r->end = c->in.len;

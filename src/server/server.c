@@ -81,7 +81,7 @@ static void choose_extras(struct server *s)
         s->extras |= EXTRA_TRACE;
     if (s->log.on)
         s->extras |= EXTRA_LOG;
-    if (s->log.on && s->log.format.needs_times)
+    if (s->config.timed || (s->log.on && s->log.format.needs_times))
         s->extras |= EXTRA_TIMES;
 }
 
@@ -112,6 +112,7 @@ struct server *server_new(const struct server_config *config, struct listener *l
     init_pools(s);
     acceptors_init(s, listeners, count);
     threads_init(s);
+    counts_init(s);
     if (!log_opened)
         goto failed;
     if (poller_open(&s->poller, EVENTS_PER_WAIT) != 0 || open_wake(s) != 0) {
@@ -135,6 +136,7 @@ void server_free(struct server *s)
     mem_pool_release(&s->request_pool);
     mem_pool_release(&s->input_pool);
     threads_release(s);
+    counts_release(s);
     free(s->acceptors);
     free(s->blank_request);
     free(s->scratch);
@@ -175,12 +177,6 @@ void server_on_count(struct server *s, uint64_t count, void (*enough)(void *arg)
     s->requests_left = count;
     s->enough = enough;
     s->enough_arg = arg;
-}
-
-void server_show_in(struct server *s, const struct scoreboard *board)
-{
-    for (int i = 0; i < s->thread_count && i < board->count; i++)
-        s->threads[i].score = &board->rows[i];
 }
 
 void server_reopen_log(struct server *s)

@@ -5,7 +5,7 @@
  *
  * Reading order: server.c (the loop), acceptor.c, connection.c (states), request.c (head, content,
  * handler), exchange.c (what the handler calls), threads.c (whose the loop is), monitor.c (slow
- * handlers); spool.c, access_log.c and wire_trace.c at the side.
+ * handlers); counts.c, spool.c, access_log.c and wire_trace.c at the side.
  *
  * Ownership: the loop belongs to one thread at a time, and with it everything here, but for a connection
  * that is `away`: its stream, output and request belong to the thread that runs its handler,
@@ -64,7 +64,7 @@ enum timeout {
 enum extra {
     EXTRA_TRACE = 1, /* config.show_requests */
     EXTRA_LOG = 2,   /* the access log */
-    EXTRA_TIMES = 4, /* the log has durations */
+    EXTRA_TIMES = 4, /* the log has durations, or somebody watches */
 };
 
 /* What a handler is called for. */
@@ -76,7 +76,7 @@ struct thread {
     pthread_t id;
     struct handler *handler;      /* NULL until first needed; the server's own for the first thread */
     struct sendq_pool sendq_pool;
-    struct score *score;          /* borrowed; NULL: nobody wants to know */
+    struct score *score;          /* borrowed, the thread's own row */
     bool timed;                   /* EXTRA_TIMES */
     time_t lines_at;
     struct buf lines_text;
@@ -195,6 +195,14 @@ struct server {
     char *scratch;
 
     struct access_log log;
+
+    struct stats *stats;    /* borrowed: what is counted, by whoever owns the loop */
+    int64_t slow_floor_us;  /* a request must take longer to be among the slowest */
+    int64_t slow_again_ms;  /* when that is to be found out again */
+    struct { /* owned: where it all goes while nobody wants to know */
+        struct stats *stats;
+        struct score *scores;
+    } unseen;
 };
 
 /* A row of the table of states in connection.c: all that is particular to one. */
@@ -276,12 +284,13 @@ struct request {
     bool gone;                /* the client is, as seen while the handler ran */
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
+    bool counted;             /* it is in server->stats */
     bool reported;            /* the monitor's: it is slow, and that was said */
     /* What follows is set before it is used, so no request begins with it: */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
-    int64_t complete_us, called_us, entered_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called first, and
-                                 last; time in it */
+    int64_t complete_us, called_us, entered_us, left_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called
+                                 first, and last; returned; time in it */
     uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
     size_t begins;            /* retired: offset in connection->in */
     struct request *next;     /* retired after it */
@@ -338,6 +347,26 @@ int monitor_start(struct server *s);
 void monitor_join(struct server *s);
 /* A handler is called and the monitor is parked. */
 void monitor_wake(struct server *s);
+
+/* counts.c: what is counted for whoever watches. */
+void counts_init(struct server *s);
+void counts_release(struct server *s);
+/* The answer is made, or never will be. Once for each request. */
+void counts_request(struct request *r);
+void counts_rejection(struct server *s, const char *outcome);
+static inline void counts_timeout(struct server *s, enum stats_timeout timeout)
+{
+    stat_add(&s->stats->timeouts[timeout], 1);
+}
+/* The content of a request went into a file, or grew there; the file is closed. */
+void counts_spool(struct server *s, const struct spool *spool, uint64_t before, bool was_file);
+void counts_unspool(struct server *s, const struct spool *spool);
+/* A connection is no longer in one state but in another; CONNECTION_STATES stands for none. */
+static inline void counts_state(struct server *s, enum connection_is from, enum connection_is to)
+{
+    stat_sub(&s->stats->connections[from], 1);
+    stat_add(&s->stats->connections[to], 1);
+}
 
 /* acceptor.c */
 void acceptors_init(struct server *s, struct listener *listeners, size_t count);

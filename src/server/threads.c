@@ -155,11 +155,11 @@ static void need_handler(struct thread *me)
 }
 
 /* Where the master can see it: the request line, which ends behind the target with " HTTP/1.x". */
-static void show(struct score *row, const struct exchange *x)
+static void show(struct score *row, const struct exchange *x, int64_t now_ms)
 {
     const char *line = x->raw + x->head.start;
 
-    score_begin(row, line, (size_t)(x->head.target.ptr + x->head.target.len - line) + strlen(" HTTP/1.x"));
+    score_begin(row, line, (size_t)(x->head.target.ptr + x->head.target.len - line) + strlen(" HTTP/1.x"), now_ms);
 }
 
 static void note_call(struct connection *c)
@@ -171,6 +171,24 @@ static void note_call(struct connection *c)
         r->called_us = r->entered_us;
 }
 
+static void note_return(struct request *r)
+{
+    r->left_us = clock_us();
+    r->app_us += r->left_us - r->entered_us;
+}
+
+/* Takes what the handler needs. Microseconds that took; -1: there was nothing to take. */
+static int64_t enter(const struct thread *me)
+{
+    int64_t waited_us = me->handler->ops->enter(me->handler);
+
+    if (waited_us >= 0) {
+        stat_add(&me->score->gil_waits, 1);
+        stat_add(&me->score->gil_wait_us, (uint64_t)waited_us);
+    }
+    return waited_us;
+}
+
 /* Calls the handler. `now_ms` is when: the monitor holds the call against the deadline. */
 static void act(struct thread *me, struct connection *c, int64_t now_ms)
 {
@@ -179,8 +197,7 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     int64_t used_ms = c->action == ACTION_RESUME ? r->used_ms : 0; /* a client that reads slowly gains no time */
 
     c->out.pool = &me->sendq_pool;
-    if (me->score != NULL)
-        show(me->score, &r->exchange);
+    show(me->score, &r->exchange, now_ms - used_ms);
     if (me->timed)
         note_call(c);
     me->acting = c;
@@ -204,9 +221,8 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     if (r->verdict == HANDLER_WAIT)
         r->used_ms += clock_ms() - now_ms;
     if (me->timed)
-        r->app_us += clock_us() - r->entered_us;
-    if (me->score != NULL)
-        score_end(me->score);
+        note_return(r);
+    score_end(me->score);
 }
 
 /* Under the lock. True if the loop waits and is to be woken with server_wake, by the caller alone. */
@@ -242,10 +258,10 @@ static bool is_contended(struct server *s)
 }
 
 /* The handler was entered after a wait for the GIL. A long one means a thread that computes: it will be so each time. */
-static void note_wait(struct server *s, int64_t waited_ms)
+static void note_wait(struct server *s, int64_t waited_us)
 {
     s->now_ms = clock_ms();
-    if (waited_ms >= CONTENDED_MS)
+    if (waited_us >= CONTENDED_MS * 1000)
         s->contended_until_ms = s->now_ms + CONTENDED_FOR_MS;
 }
 
@@ -253,11 +269,11 @@ static void note_wait(struct server *s, int64_t waited_ms)
 static bool call_inline(struct server *s, struct thread *me, struct connection *c)
 {
     uint_fast64_t inside = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
-    int64_t waited_ms = me->handler->ops->enter(me->handler); /* not being slow: another thread would wait too */
+    int64_t waited_us = enter(me); /* not being slow: another thread would wait too */
     int64_t now_ms; /* read here: once turn is odd, nothing of the loop is this thread's for sure */
 
-    if (waited_ms >= 0)
-        note_wait(s, waited_ms);
+    if (waited_us >= 0)
+        note_wait(s, waited_us);
     now_ms = s->now_ms;
     s->handler_called = true;
     s->running = c;
@@ -386,6 +402,7 @@ void threads_choose_mode(struct server *s)
     s->slow_jobs = 0;
     pthread_mutex_unlock(&s->lock);
     s->takeovers = 0;
+    stat_set(&s->stats->pool, s->pool);
     s->window_ends_ms = s->now_ms + WINDOW_MS;
 }
 
@@ -399,6 +416,7 @@ static void own_loop(struct thread *me, bool taken)
         s->running->away = true;
         s->away_count++;
         s->takeovers++;
+        stat_add(&s->stats->takeovers, 1);
     }
     server_loop(s);
     me->handler->ops->leave(me->handler);
@@ -479,7 +497,7 @@ static void work(struct thread *me)
     struct connection *c;
     int64_t began_us;
 
-    me->handler->ops->enter(me->handler);
+    enter(me);
     while ((c = next_job(me)) != NULL) {
         began_us = clock_us();
         act(me, c, began_us / 1000);

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import requests
@@ -75,3 +76,5 @@ def train(binary, *options):
 if __name__ == "__main__":
     train(sys.argv[1])
     train(sys.argv[1], "--access-logfile", "/dev/null")
+    with tempfile.TemporaryDirectory() as folder:
+        train(sys.argv[1], "--status", f"unix:{folder}/status.sock")

@@ -54,6 +54,7 @@ static void check_done(const struct proxy_header *header, const uint8_t *data, s
     EXPECT(header->size > 0 && header->size <= len && header->size <= PROXY_HEADER_MAX);
     if (data[0] == 'P')
         check_line(header, data);
+    EXPECT(!header->tls || memchr(data, 0x20, header->size) != NULL); /* the type of what tells of it */
     if (!header->known)
         return;
     EXPECT(header->source.u.any.sa_family == header->destination.u.any.sa_family);

@@ -120,12 +120,48 @@ static void version_2_headers(void **state)
     }
 }
 
+#define ADDRESSES "\xc0\0\x02\x01" "\xc6\x33\x64\x02" "\x04\xd2" "\x01\xbb"
+
+static const struct {
+    const char *bytes;
+    size_t len;
+    bool tls;
+} v2_tls[] = {
+#define ROW(text, tls) {SIGNATURE text, sizeof(SIGNATURE text) - 1, tls}
+    ROW("\x21\x11\0\x0c" ADDRESSES, false),
+    ROW("\x21\x11\0\x14" ADDRESSES "\x20\0\x05" "\x01\0\0\0\0", true),
+    ROW("\x21\x11\0\x14" ADDRESSES "\x20\0\x05" "\x07\0\0\0\0", true),
+    ROW("\x21\x11\0\x14" ADDRESSES "\x20\0\x05" "\x06\0\0\0\0", false),
+    ROW("\x21\x11\0\x1c" ADDRESSES "\x20\0\x0d" "\x01\0\0\0\0" "\x21\0\x05" "TLSv1", true),
+    ROW("\x21\x11\0\x19" ADDRESSES "\x05\0\x02" "id" "\x20\0\x05" "\x01\0\0\0\0", true),
+    ROW("\x21\x11\0\x19" ADDRESSES "\x05\0\x0a" "\x20\0\x05" "\x01\0\0\0\0" "id", false), /* in another's value */
+    ROW("\x21\x11\0\x13" ADDRESSES "\x20\0\x05" "\x01\0\0\0", false),
+    ROW("\x21\x11\0\x13" ADDRESSES "\x20\0\x04" "\x01\0\0\0", false),
+    ROW("\x21\x11\0\x0f" ADDRESSES "\x20\xff\xff", false),
+    ROW("\x21\x11\0\x0e" ADDRESSES "\x20\0", false),
+    ROW("\x21\0\0\x08" "\x20\0\x05" "\x01\0\0\0\0", true),
+    ROW("\x20\0\0\x08" "\x20\0\x05" "\x01\0\0\0\0", false), /* the proxy's own connection */
+#undef ROW
+};
+
+static void version_2_tells_of_tls(void **state)
+{
+    struct proxy_header header;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(v2_tls) / sizeof(*v2_tls); i++) {
+        if (parse(&header, v2_tls[i].bytes, v2_tls[i].len) != PROXY_DONE || header.tls != v2_tls[i].tls)
+            fail_msg("row %zu", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_1_lines),
         cmocka_unit_test(a_version_1_line_without_end_is_refused_at_108_bytes),
         cmocka_unit_test(version_2_headers),
+        cmocka_unit_test(version_2_tells_of_tls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

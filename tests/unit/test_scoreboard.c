@@ -18,8 +18,8 @@
 
 #include "guard.h"
 
-/* As many rows as fill a page: what is read behind the last one is not there. */
-enum { ROWS = 32, PATIENCE_MS = 3000 };
+/* As many rows as fill pages: what is read behind the last one is not there. */
+enum { ROWS = 64, PATIENCE_MS = 3000 };
 
 static int open_board(struct scoreboard *b)
 {
@@ -31,7 +31,7 @@ static int open_board(struct scoreboard *b)
 
 static void begin(struct score *row, const char *line)
 {
-    score_begin(row, line, strlen(line));
+    score_begin(row, line, strlen(line), 1);
 }
 
 static void assert_describes(const struct scoreboard *b, int most, int count, const char *expected)
@@ -54,7 +54,7 @@ static void a_new_board_says_nothing(void **state)
     (void)state;
     assert_int_equal(b.count, ROWS);
     assert_int_equal(fstat(fd, &info), 0);
-    assert_int_equal(info.st_size, ROWS * sizeof(struct score));
+    assert_int_equal(info.st_size, (char *)&b.rows[ROWS] - (char *)b.stats);
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     assert_describes(&b, ROWS, 0, "");
     close(fd);
@@ -67,8 +67,9 @@ static void rows_lie_in_cache_lines_of_their_own(void **state)
 
     (void)state;
     close(open_board(&b));
-    assert_int_equal(sizeof(struct score), 128);
-    assert_int_equal((uintptr_t)b.rows % 128, 0);
+    assert_int_equal(sizeof(struct score) % 64, 0);
+    assert_int_equal((uintptr_t)b.rows % 64, 0);
+    assert_true((char *)b.rows - (char *)b.stats >= (ptrdiff_t)sizeof(struct stats));
     scoreboard_close(&b);
 }
 
@@ -93,7 +94,7 @@ static void as_many_as_wanted_are_shown_and_all_are_counted(void **state)
     (void)state;
     close(open_board(&b));
     for (int i = 0; i < 5; i++)
-        score_begin(&b.rows[2 * i], &"abcde"[i], 1);
+        score_begin(&b.rows[2 * i], &"abcde"[i], 1, 1);
     assert_describes(&b, 0, 5, "");
     assert_describes(&b, 1, 5, "\"a\"");
     assert_describes(&b, 3, 5, "\"a\", \"b\", \"c\"");
@@ -149,10 +150,10 @@ static void a_line_is_cut_to_the_room_of_its_row(void **state)
     close(open_board(&b));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         int shown = sizes[i] < SCORE_LINE_MAX ? (int)sizes[i] : SCORE_LINE_MAX;
-        score_begin(&b.rows[1], guard_place(str_make(line, sizes[i])), sizes[i]);
+        score_begin(&b.rows[1], guard_place(str_make(line, sizes[i])), sizes[i], 1);
         snprintf(expected, sizeof(expected), "\"%.*s\"", shown, line);
         assert_describes(&b, ROWS, 1, expected);
-        assert_int_equal(b.rows[1].unused, 0);
+        assert_int_equal(b.rows[1].since_ms, 1);
         assert_memory_equal(&b.rows[0], &idle, sizeof(idle));
         assert_memory_equal(&b.rows[2], &idle, sizeof(idle));
         score_end(&b.rows[1]);
@@ -168,7 +169,7 @@ static void S7_lines_are_escaped(void **state)
 
     (void)state;
     close(open_board(&b));
-    score_begin(&b.rows[0], line, sizeof(line) - 1);
+    score_begin(&b.rows[0], line, sizeof(line) - 1, 1);
     assert_describes(&b, ROWS, 1, "\"GET /\\\"\\\\\\r\\n\\x1b\\x00\\xff HTTP/1.1\"");
     scoreboard_close(&b);
 }
@@ -289,9 +290,30 @@ static void a_descriptor_that_cannot_be_mapped_is_an_error(void **state)
     close(ends[1]);
 }
 
+static void who_looks_sees_what_threads_are_at(void **state)
+{
+    struct scoreboard b;
+    struct score_seen seen;
+
+    (void)state;
+    close(open_board(&b));
+    assert_false(scoreboard_see(&b, 0, &seen));
+    score_begin(&b.rows[0], "GET / HTTP/1.1", 14, 4711);
+    assert_true(scoreboard_see(&b, 0, &seen));
+    assert_int_equal(seen.since_ms, 4711);
+    assert_int_equal(seen.len, 14);
+    assert_memory_equal(seen.line, "GET / HTTP/1.1", 14);
+    b.rows[0].len = UINT32_MAX; /* a crash left that behind */
+    assert_true(scoreboard_see(&b, 0, &seen));
+    assert_int_equal(seen.len, SCORE_LINE_MAX);
+    score_end(&b.rows[0]);
+    assert_false(scoreboard_see(&b, 0, &seen));
+    scoreboard_close(&b);
+}
+
 static void a_board_that_cannot_be_made_leaves_no_descriptor(void **state)
 {
-    static const int counts[] = {0, -1}; /* one cannot be mapped, the other is no size of a file */
+    static const int counts[] = {0, -1};
     int next = dup(STDERR_FILENO);
 
     (void)state;
@@ -319,7 +341,7 @@ static _Noreturn void scribble(struct score *row)
     for (size_t i = 0; i < sizeof(text); i++)
         text[i] = (char)i;
     for (uint32_t i = 0;; i++) {
-        score_begin(row, text + i % 256, i % (SCORE_LINE_MAX + 1));
+        score_begin(row, text + i % 256, i % (SCORE_LINE_MAX + 1), 1);
         atomic_signal_fence(memory_order_seq_cst); /* or the compiler leaves out what it overwrites */
         row->len = UINT32_MAX - i;
         atomic_signal_fence(memory_order_seq_cst);
@@ -390,6 +412,7 @@ int main(void)
         cmocka_unit_test(rows_beyond_the_count_are_not_read),
         cmocka_unit_test(a_closed_board_is_empty_and_can_be_closed_again),
         cmocka_unit_test(a_descriptor_that_cannot_be_mapped_is_an_error),
+        cmocka_unit_test(who_looks_sees_what_threads_are_at),
         cmocka_unit_test(a_board_that_cannot_be_made_leaves_no_descriptor),
         cmocka_unit_test(a_row_that_changes_while_it_is_read_gives_no_more_than_a_line),
     };

@@ -1,10 +1,15 @@
 """What the HTTP suites share: a server that tells what arrived, and a gate for it to wait at."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import harness
+import hosts
+import proxies
 
 ECHO = Path(__file__).resolve().parent / "apps" / "echo.py"
 
@@ -106,3 +111,64 @@ def gate(tmp_path):
     gate = harness.Gate(tmp_path / "gate")
     yield gate
     gate.release()
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Machines in network namespaces, five of them for cserve."""
+    if reason := hosts.why_not():
+        pytest.skip(reason)
+    network = hosts.Network(5)
+    yield network
+    network.remove()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return proxies.make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def site(cserve, network, certificate):
+    """A Site of this module's own."""
+    site = proxies.Site(cserve, network, certificate)
+    yield site
+    site.clear()
+
+
+@pytest.fixture
+def root():
+    if os.geteuid() != 0:
+        pytest.skip("only root can change users")
+
+
+def is_public(path):
+    """Whether every user can get there."""
+    path = Path(path).resolve()
+    return all(directory.stat().st_mode & 0o005 == 0o005 for directory in [path, *path.parents])
+
+
+@pytest.fixture(scope="session")
+def public_cserve(cserve, tmp_path_factory):
+    """A cserve that every user can run: with the system's Python, if the one at hand is in a home."""
+    if is_public(sys.base_prefix) and is_public(Path(cserve).parent):
+        return cserve
+    directory = tmp_path_factory.mktemp("public")
+    for above in [directory, *directory.parents]:
+        if above.stat().st_uid == os.geteuid() and above != Path("/"):
+            above.chmod(above.stat().st_mode | 0o055)
+    command = ["make", "-j2", "VARIANT=release", "PYTHON=/usr/bin/python3", f"BUILD={directory}"]
+    not_for_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    env = {name: value for name, value in os.environ.items() if name not in not_for_make}
+    subprocess.run(command, cwd=Path(__file__).parents[2], env=env, check=True, stdout=subprocess.DEVNULL)
+    return str(directory / "release" / "cserve")
+
+
+@pytest.fixture
+def open_directory(tmp_path):
+    """A directory that everybody may enter and write to; pytest's own are for root alone."""
+    for directory in [tmp_path, *tmp_path.parents]:
+        if directory.stat().st_uid == os.geteuid() and directory != Path("/"):
+            directory.chmod(directory.stat().st_mode | 0o055)
+    tmp_path.chmod(0o777)
+    return tmp_path

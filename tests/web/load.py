@@ -10,10 +10,11 @@ import pytest
 class Load:
     """wrk against a server while the block runs, at most `seconds`: what was answered, and what was not."""
 
-    def __init__(self, server, connections=64, seconds=120, target="/"):
+    def __init__(self, server, connections=64, seconds=120, target="/", prefix=()):
         if shutil.which("wrk") is None:
             pytest.fail("wrk is needed: apt-get install wrk")
         self._command = [
+            *prefix,
             "nice",
             "wrk",
             "-t1",

@@ -240,7 +240,10 @@ def test_a_python_without_headers_is_explained(tmp_path):
 class Machine:
     """A PATH with stand-ins, to see what .ci/setup would install on a machine that has or lacks things."""
 
-    TOOLS = ("curl", "telnet", "wrk", "h2load", "chromium", "valgrind")  # what tests use besides
+    TOOLS = (  # what tests use besides
+        *("curl", "telnet", "wrk", "h2load", "chromium", "valgrind"),
+        *("strace", "openssl", "nginx", "haproxy", "ip", "systemd-analyze"),
+    )
 
     def __init__(self, directory):
         self.directory = directory
@@ -266,7 +269,7 @@ class Machine:
         """Exit status, output, and the arguments of apt-get."""
         result = subprocess.run(
             ["/bin/sh", ROOT / ".ci/setup", *arguments],
-            env={"PATH": str(self.directory)},
+            env={"PATH": str(self.directory), "SBIN": ""},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -294,7 +297,7 @@ def test_setup_installs_nothing_where_nothing_is_missing(machine):
         (
             ["test"],
             "gcc libc6-dev python3 python3-dev python3-venv libcmocka-dev curl telnet wrk "
-            "nghttp2-client chromium valgrind",
+            "nghttp2-client chromium valgrind strace openssl nginx haproxy iproute2 systemd",
         ),
     ],
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from units import ACTIVATE
 
 APP = """
 import os
@@ -32,44 +33,6 @@ def app(environ, start_response):
 """
 
 needs_root = pytest.mark.usefixtures("root")
-
-
-@pytest.fixture
-def root():
-    if os.geteuid() != 0:
-        pytest.skip("only root can change users")
-
-
-def is_public(path):
-    """Whether every user can get there."""
-    path = Path(path).resolve()
-    return all(directory.stat().st_mode & 0o005 == 0o005 for directory in [path, *path.parents])
-
-
-@pytest.fixture(scope="session")
-def public_cserve(cserve, tmp_path_factory):
-    """A cserve that every user can run: with the system's Python, if the one at hand is in a home."""
-    if is_public(sys.base_prefix) and is_public(Path(cserve).parent):
-        return cserve
-    directory = tmp_path_factory.mktemp("public")
-    for above in [directory, *directory.parents]:
-        if above.stat().st_uid == os.geteuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o055)
-    command = ["make", "-j2", "VARIANT=release", "PYTHON=/usr/bin/python3", f"BUILD={directory}"]
-    not_for_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    env = {name: value for name, value in os.environ.items() if name not in not_for_make}
-    subprocess.run(command, cwd=Path(__file__).parents[2], env=env, check=True, stdout=subprocess.DEVNULL)
-    return str(directory / "release" / "cserve")
-
-
-@pytest.fixture
-def open_directory(tmp_path):
-    """A directory that everybody may enter and write to; pytest's own are for root alone."""
-    for directory in [tmp_path, *tmp_path.parents]:
-        if directory.stat().st_uid == os.geteuid() and directory != Path("/"):
-            directory.chmod(directory.stat().st_mode | 0o055)
-    tmp_path.chmod(0o777)
-    return tmp_path
 
 
 @contextlib.contextmanager
@@ -336,16 +299,6 @@ def test_the_watchdog_of_another_process_is_not(serve, tmp_path):
     with pytest.raises(TimeoutError):
         manager.next()
     assert server.get().status == 200
-
-
-ACTIVATE = """
-import os, sys
-for i, fd in enumerate(map(int, sys.argv[1].split(","))):
-    os.dup2(fd, 3 + i)
-os.environ["LISTEN_PID"] = str(os.getpid())
-os.environ["LISTEN_FDS"] = str(i + 1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)])

@@ -486,6 +486,21 @@ def test_proxy_header(proxied, header, expected):
     assert last_logged(proxied, before + 2) == (expected[0] if expected else HERE)
 
 
+@pytest.mark.parametrize(
+    "bits, scheme", [(b"\1", "https"), (b"\7", "https"), (b"\0", "http"), (b"\6", "http")]
+)
+def test_a_proxy_that_takes_tls_off_says_so(proxied, bits, scheme):
+    ssl = tlv(0x20, bits + b"\0\0\0\0" + tlv(0x21, b"TLSv1.3"))
+    with proxied.connect() as client:
+        client.send(v2(tlvs=tlv(0x05, b"an id") + ssl))
+        for _ in range(2):
+            environ = environ_of(client.request(harness.make_request()))
+            assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == (CLIENT, scheme)
+    with proxied.connect() as client:
+        client.send(v2())
+        assert environ_of(client.request(harness.make_request()))["wsgi.url_scheme"] == "http"
+
+
 @pytest.mark.parametrize("header, expected", HEADERS)
 def test_proxy_header_together_with_the_request(proxied, header, expected):
     with proxied.connect() as client:
