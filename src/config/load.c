@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cserve/address.h"
 #include "cserve/mem.h"
 
 #include "load.h"
@@ -134,6 +135,21 @@ static void make_labels(struct config *config)
     config->process.group_label = config->group_label;
 }
 
+static int check_binds(const struct loader *l)
+{
+    const struct config *config = l->config;
+    char reason[512];
+
+    for (size_t i = 0; i < config->process.bind_count; i++) {
+        if (address_check(config->binds[i], reason, sizeof(reason)) == 0)
+            continue;
+        if (config->bind_labels != NULL)
+            return FAIL(l, "%s: %s", config->bind_labels[i], reason);
+        return FAIL(l, "%s", reason);
+    }
+    return 0;
+}
+
 static int finish(struct loader *l)
 {
     struct config *config = l->config;
@@ -148,7 +164,7 @@ static int finish(struct loader *l)
     config->process.python.multithread = config->process.server.threads > 1;
     config->process.python.argc = l->input->argc;
     config->process.python.argv = l->input->argv;
-    return 0;
+    return check_binds(l);
 }
 
 /* The user wants to know something that holds whatever else is configured. */

@@ -220,7 +220,7 @@ def test_what_is_found_wrong_later_is_named_with_its_place_too(run, place):
     assert_refused(run("-c", "c.ini", "app"), "c.ini:2: error-logfile /nowhere/log: No such file")
     place("c.ini", "[cserve]\nbind =\n  127.0.0.1:0\n  127.0.0.1:99999\n")
     status, output, log = run("-c", "c.ini", "app")
-    assert (status, output) == (1, "") and "c.ini:4: bind: " in log and "99999" in log
+    assert (status, output) == (2, "") and "c.ini:4: bind: " in log and "99999" in log
     place("c.ini", "[cserve]\nport = 0\nuser = no_such_user\n")
     status, output, log = run("-c", "c.ini", "app")
     assert (status, output) == (1, "") and "c.ini:3: user: there is no user no_such_user" in log
