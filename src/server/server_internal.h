@@ -93,6 +93,7 @@ struct thread {
     bool is_parked;
     bool promoted;                /* the loop is this thread's now */
     bool called;                  /* to look for a queued request */
+    bool began_last;              /* of the jobs that it has chosen, the latest was a new one */
     struct connection *jobs, *last_job; /* requests that began on this thread, linked by next_job */
 };
 
@@ -318,6 +319,11 @@ void threads_quit(struct server *s);
  * still this thread's: go on with request_called. False: it is under way, and c not to be touched.
  */
 bool threads_call(struct connection *c);
+/*
+ * The job that a thread is to do next: in turn one of those that began on it, and a new one, so that neither kind starves
+ * the other. NULL: none. Under the lock.
+ */
+struct connection *threads_choose_job(struct thread *me);
 /* Gives the connections that came back to request_returned. */
 void threads_take_returned(struct server *s);
 /* Whether the loop may wait: nothing has come back. From here on, what comes back wakes it. */
