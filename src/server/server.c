@@ -17,6 +17,7 @@
 #include "cserve/scan.h"
 
 #include "server_internal.h"
+#include "wire_trace.h"
 
 enum {
     EVENTS_PER_WAIT = 512,
@@ -77,8 +78,10 @@ static void init_pools(struct server *s)
 
 static void choose_extras(struct server *s)
 {
-    if (s->config.show_requests)
+    if (s->config.show_requests) {
         s->extras |= EXTRA_TRACE;
+        wire_trace_init();
+    }
     if (s->log.on)
         s->extras |= EXTRA_LOG;
     if (s->log.on && s->log.format.needs_times)

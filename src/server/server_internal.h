@@ -278,12 +278,14 @@ struct request {
     bool head_request;        /* HEAD: no content will be sent */
     bool reject;              /* refused: the connection ends with the answer */
     bool reported;            /* the monitor's: it is slow, and that was said */
+    bool head_shown;          /* EXTRA_TRACE */
     /* What follows is set before it is used, so no request begins with it: */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
     int64_t complete_us, called_us, entered_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called first, and
                                  last; time in it */
     uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
+    uint64_t content_shown;   /* EXTRA_TRACE: bytes of it, with their framing, that have been shown or passed over */
     size_t begins;            /* retired: offset in connection->in */
     struct request *next;     /* retired after it */
     struct http_field fields[]; /* config.limits.fields of them, and then a kept_field for each that the log wants */
