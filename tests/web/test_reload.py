@@ -367,6 +367,44 @@ def test_USR2_starts_a_new_binary_on_the_same_sockets(serve, tmp_path):
     assert server.wait() == 0
 
 
+def test_USR2_with_preload(serve, tmp_path):
+    server = serve(APP, "--workers", "2", "--preload", "--access-logfile", "/dev/null")
+    with Load(server, connections=16) as load:
+        server.signal(signal.SIGUSR2)
+        heir = heir_of(server)
+        harness.eventually(lambda: server.output().count("Serving HTTP on") == 2)
+        settled(server, 4)  # two workers, their template, the heir
+        harness.eventually(lambda: len(harness.children(heir)) == 3)
+        edit(server, '"one"', '"two"')
+        server.signal(signal.SIGTERM)
+        server.wait_log("the old master is gone")
+        assert server.wait_end() == 0
+        os.kill(heir, signal.SIGHUP)
+        server.wait_log("INFO reloaded")
+        assert {version(server) for _ in range(20)} == {"two"}
+    load.expect_no_loss()
+    left = [heir, *harness.children(heir)]
+    end(server, heir)
+    assert server.wait() == 0
+    harness.eventually(lambda: not any(map(harness.is_alive, left)))
+
+
+def test_USR2_with_preload_the_new_one_may_go_again(serve):
+    server = serve(APP, "--preload")
+    server.signal(signal.SIGUSR2)
+    heir = heir_of(server)
+    harness.eventually(lambda: server.output().count("Serving HTTP on") == 2)
+    left = harness.children(heir)
+    end(server, heir)
+    server.wait_log(f"the new binary, process {heir}, exited with status 0")
+    harness.eventually(lambda: not any(map(harness.is_alive, left)))
+    assert version(server) == "one"
+    settled(server, 2)
+    edit(server, '"one"', '"two"')
+    reload(server)
+    assert version(server) == "two"
+
+
 def test_USR2_the_new_one_may_go_again(serve, tmp_path):
     server = serve(APP, "--bind", f"unix:{tmp_path}/socket")
     server.signal(signal.SIGUSR2)
