@@ -87,6 +87,27 @@ void handover_reload(struct master *m)
     }
 }
 
+void handover_renew(struct master *m)
+{
+    m->generation++;
+    if (m->resting)
+        return;
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        if (c->slot < 0)
+            continue;
+        c->slot = -1;
+        child_dismiss(m, c, ORDER_YIELD);
+    }
+    for (int i = 0; i < m->slot_count; i++) {
+        struct slot *slot = &m->slots[i];
+
+        slot->child = slot->successor = NULL;
+        slot->start_at_ms = 0;
+        slot->pause_ms = FIRST_PAUSE_MS;
+    }
+    m->template_at_ms = 0;
+}
+
 /* All workers are new, and the last of the old ones has left or takes its time. */
 static bool is_reloaded(const struct master *m)
 {

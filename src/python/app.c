@@ -9,6 +9,8 @@
 
 #include "cserve/log.h"
 
+#include "traceback.h"
+
 /* app.py, compiled and marshalled when this was built: the assembler reads the file, so make knows it as a prerequisite. */
 __asm__(".pushsection .rodata\n"
         ".globl app_code, app_code_len\n"
@@ -76,17 +78,52 @@ static void sort_error(PyObject *names)
     Py_DECREF(error);
 }
 
+/* Calls a function of app.py with `argument`. New reference, or NULL with an exception set. */
+static PyObject *call(PyObject *names, const char *name, PyObject *argument)
+{
+    PyObject *function = names == NULL ? NULL : PyDict_GetItemString(names, name); /* borrowed */
+
+    return function == NULL || argument == NULL ? NULL : PyObject_CallOneArg(function, argument);
+}
+
 PyObject *app_load(const char *spec)
 {
-    PyObject *app = NULL;
     PyObject *names = run_source();
     PyObject *text = PyUnicode_DecodeFSDefault(spec);
-    PyObject *load = names == NULL ? NULL : PyDict_GetItemString(names, "load"); /* borrowed */
+    PyObject *app = call(names, "load", text);
 
-    if (load != NULL && text != NULL)
-        app = PyObject_CallOneArg(load, text);
     if (app == NULL && names != NULL && PyErr_Occurred())
         sort_error(names);
+    Py_XDECREF(text);
+    Py_XDECREF(names);
+    return app;
+}
+
+/* Logs what app.py raised, and makes an application of it. */
+static PyObject *explain(PyObject *names)
+{
+    PyObject *error = compat_exception_take();
+    PyObject *app;
+
+    give_trimmed(names, Py_NewRef(error));
+    sort_error(names);
+    if (PyErr_Occurred())
+        traceback_log(APP_FAILED);
+    app = call(names, "failure", error);
+    Py_DECREF(error);
+    return app;
+}
+
+PyObject *app_load_or_explain(const char *spec, bool *failed)
+{
+    PyObject *names = run_source();
+    PyObject *text = PyUnicode_DecodeFSDefault(spec);
+    PyObject *app = call(names, "load", text);
+
+    if (app == NULL && names != NULL && PyErr_Occurred()) {
+        app = explain(names);
+        *failed = app != NULL;
+    }
     Py_XDECREF(text);
     Py_XDECREF(names);
     return app;

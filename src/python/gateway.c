@@ -214,18 +214,31 @@ static int init_types(void)
     return input_init() < 0 || errors_init() < 0 || start_response_init() < 0 ? -1 : 0;
 }
 
+/* New reference, or NULL. */
+static PyObject *load(const struct python_config *config, bool *failed)
+{
+    if (module_init() != 0)
+        return NULL;
+    return config->serves_failure ? app_load_or_explain(config->app, failed) : app_load(config->app);
+}
+
 struct handler *python_load(const struct python_config *config)
 {
     struct gateway *g = gateway_new(config);
 
-    g->app = module_init() == 0 ? app_load(config->app) : NULL;
+    g->app = load(config, &g->failed);
     g->warned = g->app != NULL ? PySet_New(NULL) : NULL;
     if (g->warned != NULL && init_types() == 0 && gateway_furnish(g) == 0 && freeze() == 0)
         return &g->handler;
     if (PyErr_Occurred())
-        traceback_log("The application could not be loaded");
+        traceback_log(APP_FAILED);
     gateway_free(g);
     return NULL;
+}
+
+bool python_has_failed(const struct handler *handler)
+{
+    return ((const struct gateway *)handler)->failed;
 }
 
 void python_stop(struct handler *handler)

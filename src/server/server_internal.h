@@ -148,6 +148,7 @@ struct server {
     int wake_fd;
     struct watch outside; /* server_watch */
     atomic_bool stop_asked;
+    bool yields;             /* server_yield: idle connections are closed at once; the loop's */
     atomic_bool leave_queue; /* server_drain: others accept who waits there */
     uint64_t requests_left; /* until `enough` is called; 0: never */
     void (*enough)(void *arg);
