@@ -53,8 +53,8 @@ static void complain(struct watch *w, const char *path)
         return;
     w->complained = true;
     if (errno == ENOSPC)
-        log_warning("--reload: %s is not watched, nor is what comes after it: all watches that fs.inotify.max_user_watches "
-                    "allows are in use", path);
+        log_warning("--reload: %s is not watched, nor is what comes after it: all watches that the system allows are in "
+                    "use; raise sysctl fs.inotify.max_user_watches", path);
     else
         log_warning("--reload: cannot watch %s: %s", path, strerror(errno));
 }
@@ -196,7 +196,8 @@ void watch_open(struct watch *w, const struct process_config *config)
         return;
     w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w->fd < 0) {
-        log_warning("--reload: files cannot be watched: %s", strerror(errno));
+        log_warning("--reload: files cannot be watched: %s%s", strerror(errno),
+                    errno == EMFILE ? "; raise sysctl fs.inotify.max_user_instances" : "");
         return;
     }
     here = getcwd(NULL, 0);

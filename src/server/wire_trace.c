@@ -32,7 +32,7 @@ static const struct look response_looks[] = {
 static const struct look *response_look(struct str head)
 {
     size_t at = strlen("HTTP/1.1 ");
-    char digit = head.len > at ? head.ptr[at] : '0';
+    int digit = head.len > at ? head.ptr[at] : '0';
 
     return &response_looks[digit >= '1' && digit <= '5' ? digit - '0' : 0];
 }

@@ -1,5 +1,6 @@
 """--reload: what is saved is served, and what does not load is shown until it does."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -369,7 +370,10 @@ def test_an_idle_connection_gets_no_answer_of_the_old_code(site):
     with here.server.connect() as client:
         assert client.request(make_request()).text == "one"
         here.save("two")
-        client.expect_end()
+        here.wait("two")
+        with contextlib.suppress(BrokenPipeError):
+            client.send(make_request())
+        client.expect_end(reset=True)
 
 
 def test_stopping(site):
