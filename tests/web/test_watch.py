@@ -206,6 +206,16 @@ def test_a_template_that_was_read(site):
     assert here.version("/template") == "second"
 
 
+def test_what_is_saved_as_soon_as_it_was_read(site):
+    """Before the master has come to watching it."""
+    here = site(files={"templates/page.html": "first"})
+    here.server.signal(signal.SIGSTOP)
+    assert here.version("/template") == "first"
+    here.write("templates/page.html", "second")
+    here.server.signal(signal.SIGCONT)
+    here.server.wait_log("INFO templates/page.html changed: reloading")
+
+
 def test_what_does_not_count(site):
     """Data that the application reads, what nobody has read, and bytecode."""
     here = site(files={"data.txt": "data"})
