@@ -26,6 +26,9 @@ struct address {
  */
 int address_parse(struct address *a, const char *text, char *error, size_t cap);
 
+/* Whether it could be parsed, if its host has an address. 0, or -1 with the same message. */
+int address_check(const char *text, char *error, size_t cap);
+
 #define ADDRESS_HOST_MAX INET6_ADDRSTRLEN /* with the NUL */
 /* Host without brackets, NUL-terminated: "127.0.0.1", "::1", an IPv4-mapped one as IPv4; "" for unix. */
 void address_host(const struct address *a, char host[ADDRESS_HOST_MAX]);

@@ -110,7 +110,11 @@ void exchange_abort(struct exchange *x);
 /* Whether the client is known to be gone. */
 bool exchange_is_gone(const struct exchange *x);
 
-/* Asks the system whether the client has closed its side of the connection. */
+/*
+ * Asks the system whether the client has left. TCP tells no difference between a client that closed its connection and one
+ * that will only send no more, and nearly all are the former, so both have; over a unix socket the latter has not. Such a
+ * client gets its answer in any case.
+ */
 bool exchange_has_left(const struct exchange *x);
 
 /* The content is complete. EXCHANGE_OK, EXCHANGE_SHORT or EXCHANGE_GONE. Needs exchange_commit. */

@@ -5,7 +5,7 @@
  *
  *     2026-11-24 22:48:14 +0000 [4711] WARNING text
  *
- * On a terminal the level has a colour, unless NO_COLOR is set. To the journal each line begins with its priority, <4>.
+ * On a terminal the level has a colour (log_wants_colour). To the journal each line begins with its priority, <4>.
  * If syslog is open (syslog.h) it gets the text of all messages, too.
  */
 #ifndef CSERVE_LOG_H
@@ -43,6 +43,11 @@ void log_text(enum log_level level, const char *text, size_t len);
 
 /* Writes what the application has to say (wsgi.errors), whatever the level: as it is, but for log_set_json. */
 void log_application(const char *bytes, size_t len);
+
+/*
+ * Whether what is written to fd should be coloured: it is a terminal, or FORCE_COLOR is set; and NO_COLOR is not.
+ */
+bool log_wants_colour(int fd);
 
 /* The descriptor that lines go to: for a last word from a signal handler. */
 int log_fd(void);

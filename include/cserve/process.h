@@ -27,6 +27,10 @@ struct process_config {
     uint64_t max_requests_jitter; /* up to so many more, by chance */
     int max_lifetime_ms;
     int max_memory_mb;        /* resident */
+    int start_timeout_ms;     /* that a worker may take to load the application, once all have served; 0: no limit */
+    bool reload;              /* replace the workers when a file changes that they have read */
+    const char *const *reload_files; /* other files, and directories, for which they are replaced too */
+    size_t reload_file_count;
     bool preload;             /* load the application once and fork workers from there */
     int drain_delay_ms;       /* from SIGTERM, while it is said that we go, until that is begun */
     const char *status;       /* address of the status listener; NULL: none */

@@ -26,6 +26,7 @@ struct python_config {
     int argc;
     bool multithread;          /* wsgi.multithread */
     bool multiprocess;         /* wsgi.multiprocess */
+    bool serves_failure;       /* if the application does not load, serve a page that says why */
 };
 
 /* "3.11.2", and how it is linked: "static" or "shared"; compiled in, no interpreter needed. */
@@ -56,10 +57,19 @@ int python_start(const struct python_config *config);
 const char *python_executable(void);
 
 /*
+ * Has `tell(path)` called for each file, once, that is code or a template of the application, when it is read: in any
+ * thread, with the GIL. Between python_start and python_load. 0, or -1 with the reason logged.
+ */
+int python_watch(void (*tell)(const char *path));
+
+/*
  * Imports the application and makes the handler that calls it. NULL with the traceback or the reason
  * logged. The GIL is held before and after.
  */
 struct handler *python_load(const struct python_config *config);
+
+/* Whether the handler, in the application's stead, says why that does not load: config.serves_failure. */
+bool python_has_failed(const struct handler *handler);
 
 /* Calls what the application gave to cserve.post_fork, with the GIL. 0, or -1 with the traceback logged. */
 int python_post_fork(void);

@@ -61,6 +61,12 @@ void server_stop(struct server *server);
  */
 void server_drain(struct server *server);
 
+/*
+ * As server_drain, when there is new code: clients whose connections idle are not to get another answer of the old, so
+ * these are closed at once.
+ */
+void server_yield(struct server *server);
+
 /* Has server_run call `ready(arg)` on its thread whenever fd is readable: the master's pipe. */
 int server_watch(struct server *server, int fd, void (*ready)(void *arg), void *arg);
 

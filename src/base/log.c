@@ -57,11 +57,13 @@ static bool is_set(const char *name)
     return value != NULL && value[0] != '\0';
 }
 
-static bool is_terminal(int fd)
+bool log_wants_colour(int fd)
 {
     const char *kind = getenv("TERM");
 
-    return isatty(fd) && kind != NULL && strcmp(kind, "dumb") != 0 && !is_set("NO_COLOR");
+    if (is_set("NO_COLOR") || is_set("FORCE_COLOR"))
+        return !is_set("NO_COLOR");
+    return isatty(fd) && kind != NULL && strcmp(kind, "dumb") != 0;
 }
 
 /* Whether fd is what systemd connected to the journal: JOURNAL_STREAM has its device and inode. */
@@ -84,7 +86,7 @@ int log_open(const char *path)
         return -1;
     free(file);
     file = is_file ? mem_strndup(path, strlen(path)) : NULL;
-    colours = !is_file && is_terminal(fd);
+    colours = !is_file && log_wants_colour(fd);
     journal = !is_file && is_journal(fd);
     int before = atomic_exchange(&descriptor, fd);
     if (before != STDERR_FILENO)

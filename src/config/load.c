@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cserve/address.h"
 #include "cserve/mem.h"
 
 #include "load.h"
@@ -135,6 +136,21 @@ static void make_labels(struct config *config)
     config->process.group_label = config->group_label;
 }
 
+static int check_binds(const struct loader *l)
+{
+    const struct config *config = l->config;
+    char reason[512];
+
+    for (size_t i = 0; i < config->process.bind_count; i++) {
+        if (address_check(config->binds[i], reason, sizeof(reason)) == 0)
+            continue;
+        if (config->bind_labels != NULL)
+            return FAIL(l, "%s: %s", config->bind_labels[i], reason);
+        return FAIL(l, "%s", reason);
+    }
+    return 0;
+}
+
 static int finish(struct loader *l)
 {
     struct config *config = l->config;
@@ -146,10 +162,11 @@ static int finish(struct loader *l)
         bind_default(config);
     config->process.binds = config->binds;
     config->process.python.paths = config->paths;
+    config->process.reload_files = config->reload_files;
     config->process.python.multithread = config->process.server.threads > 1;
     config->process.python.argc = l->input->argc;
     config->process.python.argv = l->input->argv;
-    return 0;
+    return check_binds(l);
 }
 
 /* The user wants to know something that holds whatever else is configured. */
@@ -187,6 +204,7 @@ void options_release(struct config *config)
     value_release_list(config->bind_labels, config->bind_labels != NULL ? config->process.bind_count : 0);
     value_release_list(config->binds, config->process.bind_count);
     value_release_list(config->paths, config->process.python.path_count);
+    value_release_list(config->reload_files, config->process.reload_file_count);
     cidr_list_release(&config->process.server.forwarded_allow);
     cidr_list_release(&config->process.server.proxy_allow);
     for (size_t i = 0; i < config->setting_count; i++)

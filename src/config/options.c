@@ -105,8 +105,6 @@ static const struct option logging[] = {
      .max = DAY_MS,
      .help = "Say in the error log where the application is when a request has kept it so long, while it goes "
              "on; 0: never."},
-    {.name = "show-requests", .kind = OPTION_FLAG, SERVER(show_requests),
-     .help = "Print each request as it came over the wire, and the response head that answered it."},
     {0},
 };
 
@@ -115,6 +113,10 @@ static const struct option timeouts[] = {
      .initial = 30000, .max = DAY_MS,
      .help = "Time that the application has for one request. Then the error log says where it is, the client gets 504, "
              "and cserve.RequestTimeout is raised in it. 0 lets it take as long as it likes."},
+    {.name = "start-timeout", .metavar = "SECONDS", .kind = OPTION_DURATION, FIELD(process.start_timeout_ms),
+     .initial = 60000, .max = DAY_MS,
+     .help = "Time that a worker which replaces another has to load the application. Then the error log says where it "
+             "is, and the old one goes on. The first start may take as long as it likes, as all may with 0."},
     {.name = "graceful-timeout", .metavar = "SECONDS", .kind = OPTION_DURATION,
      FIELD(process.graceful_timeout_ms), .initial = 30000, .max = DAY_MS,
      .help = "Time that requests in flight have to finish once the server was told to stop."},
@@ -179,6 +181,21 @@ static const struct option processes[] = {
      .initial = UMASK_INHERITED, .max = 0777,
      .at_start = true,
      .help = "Permissions that files created here do not get, octal. Without it: those of the shell."},
+    {0},
+};
+
+static const struct option development[] = {
+    {.name = "reload", .kind = OPTION_FLAG, FIELD(process.reload),
+     .at_start = true,
+     .help = "Replace the workers when a file is saved whose code they run, or a template that they have read. "
+             "Code that does not load is answered with its traceback until the next save."},
+    {.name = "reload-extra-file", .metavar = "FILE", .kind = OPTION_LIST, FIELD(reload_files),
+     COUNT_FIELD(process.reload_file_count),
+     .at_start = true,
+     .help = "With --reload, another file to watch; of a directory, all that are in it. May be repeated."},
+    {.name = "show-requests", .kind = OPTION_FLAG, SERVER(show_requests),
+     .help = "Print each request as it came over the wire, and the response head that answered it; in colour on a "
+             "terminal."},
     {0},
 };
 
@@ -276,7 +293,7 @@ static const struct option hidden[] = {
 const struct option_group option_groups[] = {
     {"Listening", listening}, {"Application", application}, {"Configuration", configuration},
     {"Concurrency", concurrency}, {"Watching", watching},
-    {"Processes", processes},
+    {"Processes", processes},     {"Development", development},
     {"Logging", logging},     {"Timeouts", timeouts},
     {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},
     {NULL, NULL},

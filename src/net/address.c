@@ -14,6 +14,8 @@
 
 #define DEFAULT_HOST "127.0.0.1"
 
+enum { HOST_MAX = 256 };
+
 static int parse_unix(struct address *a, const char *path, char *error, size_t cap)
 {
     size_t len = strlen(path);
@@ -57,15 +59,11 @@ static int split_host(const char *text, struct str *host, struct str *port)
 
 static int resolve(struct address *a, struct str host, struct str port, const char *text, char *error, size_t cap)
 {
-    char name[256], service[8];
+    char name[HOST_MAX], service[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int result;
 
-    if (host.len == 0 || host.len >= sizeof(name)) {
-        snprintf(error, cap, "'%s': the host name is empty or too long", text);
-        return -1;
-    }
     snprintf(name, sizeof(name), "%.*s", (int)host.len, host.ptr);
     snprintf(service, sizeof(service), "%.*s", (int)port.len, port.ptr);
     result = getaddrinfo(name, service, &hints, &found);
@@ -79,23 +77,48 @@ static int resolve(struct address *a, struct str host, struct str port, const ch
     return 0;
 }
 
-int address_parse(struct address *a, const char *text, char *error, size_t cap)
+static bool says_unix(const char *text)
 {
-    struct str host, port;
+    return strncmp(text, "unix:", 5) == 0;
+}
+
+static int parse_inet(const char *text, struct str *host, struct str *port, char *error, size_t cap)
+{
     uint64_t number;
 
-    memset(a, 0, sizeof(*a));
-    if (strncmp(text, "unix:", 5) == 0)
-        return parse_unix(a, text + 5, error, cap);
-    if (split_host(text, &host, &port) != 0) {
+    if (split_host(text, host, port) != 0) {
         snprintf(error, cap, "'%s' is not an address; write HOST:PORT, [IPV6]:PORT or unix:/PATH", text);
         return -1;
     }
-    if (str_to_u64(port, 65535, &number) != 0 || port.len > 5) {
-        snprintf(error, cap, "'%s': the port '%.*s' is not a number from 0 to 65535; write HOST:PORT", text, (int)port.len,
-                 port.ptr);
+    if (str_to_u64(*port, 65535, &number) != 0 || port->len > 5) {
+        snprintf(error, cap, "'%s': the port '%.*s' is not a number from 0 to 65535; write HOST:PORT", text, (int)port->len,
+                 port->ptr);
         return -1;
     }
+    if (host->len == 0 || host->len >= HOST_MAX) {
+        snprintf(error, cap, "'%s': the host name is empty or too long", text);
+        return -1;
+    }
+    return 0;
+}
+
+int address_check(const char *text, char *error, size_t cap)
+{
+    struct address unused = {0};
+    struct str host, port;
+
+    return says_unix(text) ? parse_unix(&unused, text + 5, error, cap) : parse_inet(text, &host, &port, error, cap);
+}
+
+int address_parse(struct address *a, const char *text, char *error, size_t cap)
+{
+    struct str host, port;
+
+    memset(a, 0, sizeof(*a));
+    if (says_unix(text))
+        return parse_unix(a, text + 5, error, cap);
+    if (parse_inet(text, &host, &port, error, cap) != 0)
+        return -1;
     return resolve(a, host, port, text, error, cap);
 }
 

@@ -27,7 +27,7 @@ static int check_addresses(const struct process_config *config)
 
 static int load_application(const struct process_config *config)
 {
-    struct handler *handler = worker_load(config);
+    struct handler *handler = worker_load(config, -1);
     int result = handler != NULL ? 0 : -1;
 
     python_stop(handler);

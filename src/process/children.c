@@ -82,6 +82,7 @@ void children_forget(struct master *m, int keep)
     preload_forget(m);
     status_close(m, false);
     statsd_close(m);
+    watch_close(&m->watch);
     if (m->old_master >= 0)
         close(m->old_master);
     close(m->signal_fd);
@@ -95,6 +96,7 @@ static _Noreturn void become_worker(struct master *m, struct child *c, int link)
     struct assignment assignment = {m->slots[c->slot].listeners, m->address_count, m->pid, link, &c->board};
 
     config.python.multiprocess = m->wanted > 1;
+    config.python.serves_failure = config.reload;
     children_forget(m, c->slot);
     python_exit(worker_run(&config, &assignment));
 }
@@ -177,8 +179,10 @@ static void became_ready(struct master *m, struct child *c)
         handover_done(m, slot);
 }
 
-static void take_report(struct master *m, struct child *c, const struct report *report)
+static void take_report(struct master *m, struct child *c, const struct message *message)
 {
+    const struct report *report = &message->report;
+
     switch (report->of) {
     case REPORT_BORN:
         c->pid = report->pid;
@@ -194,17 +198,27 @@ static void take_report(struct master *m, struct child *c, const struct report *
     case REPORT_STUCK:
         c->worn = "a request is stuck in it";
         break;
+    case REPORT_EXPLAINED:
+        c->explained = true;
+        break;
+    case REPORT_FILE:
+        watch_file(&m->watch, message->path, message->saved_ns);
+        break;
+    case REPORT_FAILURE:
+        if (c->generation == m->generation)
+            watch_failure(&m->watch);
+        break;
     }
 }
 
 void child_hear(struct master *m, struct child *c)
 {
-    struct report report;
+    struct message message;
 
     while (c->link >= 0) {
-        ssize_t got = recv(c->link, &report, sizeof(report), MSG_DONTWAIT);
-        if (got == (ssize_t)sizeof(report))
-            take_report(m, c, &report);
+        ssize_t got = recv(c->link, &message, sizeof(message), MSG_DONTWAIT);
+        if (got >= (ssize_t)sizeof(message.report))
+            take_report(m, c, &message);
         else if (got < 0 && errno == EAGAIN)
             return;
         else if (got >= 0 || errno != EINTR)
@@ -246,6 +260,15 @@ void child_kill(struct child *c)
     c->killed = true;
     if (c->pid > 0)
         kill(c->pid, SIGKILL);
+}
+
+/* faulthandler prints the stacks of its threads. */
+void process_abort(const struct master *m, const char *what, pid_t pid)
+{
+    log_error("%s %ld has not loaded the application within %g s (--start-timeout) and is ended; where it is:", what,
+              (long)pid, m->config->start_timeout_ms / 1000.0);
+    if (pid > 0)
+        kill(pid, SIGABRT);
 }
 
 /* --- its end ----------------------------------------------------------------------------------- */
@@ -295,7 +318,8 @@ static void judge_first(struct master *m, const struct child *c, int status, con
 {
     bool failed = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED;
 
-    log_critical("worker %ld %s before it could serve", (long)c->pid, end);
+    if (!c->explained)
+        log_critical("worker %ld %s before it could serve", (long)c->pid, end);
     master_fail(m, failed ? EXIT_FAILED : EXIT_APP);
 }
 
@@ -330,7 +354,7 @@ void child_ended(struct master *m, struct child *c, int status)
     if (m->handed_over == c->pid)
         m->handed_over = m->next_handover_ms = 0;
     if (leave_slot(m, c)) {
-        if (c->kill_at_ms == 0 && !c->killed)
+        if (c->kill_at_ms == 0 && !c->killed && !c->explained)
             log_error("worker %ld %s before it could serve", (long)c->pid, end);
         handover_failed(m);
     } else if (c->kill_at_ms != 0 || c->killed) {

@@ -5,7 +5,11 @@
  * the old one is told to leave, so nobody finds the door closed. One slot at a time, so that there is room
  * for all, and so that workers of the same age are not all new at once.
  *
- * When new code does not start, the old workers go on as if they were current.
+ * When new code does not start, the old workers go on as if they were current. When it has started in one slot, so
+ * that it is known to be good, and then does not in another, that is tried again until it does.
+ *
+ * --reload is another thing: nobody wants an answer of the old code then. All workers leave at once, and who comes waits
+ * at the sockets for the new ones, which answer with a traceback if the code does not load.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -81,6 +85,27 @@ void handover_reload(struct master *m)
         child_dismiss(m, slot->successor, ORDER_STOP);
         slot->successor = NULL;
     }
+}
+
+void handover_renew(struct master *m)
+{
+    m->generation++;
+    if (m->resting)
+        return;
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        if (c->slot < 0)
+            continue;
+        c->slot = -1;
+        child_dismiss(m, c, ORDER_YIELD);
+    }
+    for (int i = 0; i < m->slot_count; i++) {
+        struct slot *slot = &m->slots[i];
+
+        slot->child = slot->successor = NULL;
+        slot->start_at_ms = 0;
+        slot->pause_ms = FIRST_PAUSE_MS;
+    }
+    m->template_at_ms = 0;
 }
 
 /* All workers are new, and the last of the old ones has left or takes its time. */
@@ -164,16 +189,34 @@ static void keep_old(struct master *m)
     end_reload(m);
 }
 
+/* Slots whose worker runs the current code. */
+static int count_renewed(const struct master *m)
+{
+    int count = 0;
+
+    for (int i = 0; i < m->slot_count; i++) {
+        const struct child *c = m->slots[i].child;
+        count += c != NULL && c->is == CHILD_SERVING && c->generation == m->generation;
+    }
+    return count;
+}
+
 void handover_failed(struct master *m)
 {
+    int renewed = count_renewed(m);
+
     if (m->stopped_ms != 0 || m->resting)
         return;
-    if (m->reloading) {
+    if (m->reloading && renewed == 0) {
         keep_old(m);
         return;
     }
-    log_error("the worker that was to be replaced goes on; the next attempt is in %g s",
-              m->handover_pause_ms / 1000.0);
+    if (m->reloading)
+        log_error("the reload is half done: %d of %d workers run the new code, the others go on until the next attempt, "
+                  "in %g s", renewed, m->slot_count, m->handover_pause_ms / 1000.0);
+    else
+        log_error("the worker that was to be replaced goes on; the next attempt is in %g s",
+                  m->handover_pause_ms / 1000.0);
     m->next_handover_ms = clock_ms() + m->handover_pause_ms;
     if (m->handover_pause_ms < LAST_PAUSE_MS)
         m->handover_pause_ms *= 2;

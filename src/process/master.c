@@ -44,7 +44,8 @@
 enum {
     SAME_ORDER_MS = 20, /* timeout(1) and others signal the process and its group: that is one order */
     RETIRE_MS = 1000,   /* for handshakes that have begun with a socket that is to go */
-    OTHER_WAITS = 5,    /* signals, the old master, two templates, who watches */
+    OTHER_WAITS = 6,    /* signals, the old master, two templates, who watches, files */
+    ABORT_MS = 2000,    /* to print where it is, before it is killed */
 };
 
 void master_fail(struct master *m, int status)
@@ -318,6 +319,35 @@ static void kill_late(struct master *m)
     }
 }
 
+int64_t master_start_limit(const struct master *m, int64_t started_ms)
+{
+    return m->announced && m->config->start_timeout_ms > 0 ? started_ms + m->config->start_timeout_ms : 0;
+}
+
+/* When a child takes too long to start, or to end because of that; 0: never. */
+static int64_t late_at(const struct master *m, const struct child *c)
+{
+    int64_t limit_ms = c->is == CHILD_STARTING && !c->killed ? master_start_limit(m, c->started_ms) : 0;
+
+    return limit_ms != 0 && c->aborted ? limit_ms + ABORT_MS : limit_ms;
+}
+
+/* Workers whose import of the application hangs, it seems. */
+static void abort_late(struct master *m)
+{
+    for (struct child *c = m->children; c != NULL; c = c->next) {
+        int64_t late_ms = late_at(m, c);
+
+        if (late_ms == 0 || m->now_ms < late_ms)
+            continue;
+        if (c->aborted)
+            child_kill(c);
+        else
+            process_abort(m, "worker", c->pid);
+        c->aborted = true;
+    }
+}
+
 static void tend(struct master *m)
 {
     m->now_ms = clock_ms();
@@ -330,6 +360,9 @@ static void tend(struct master *m)
         m->finished = m->children == NULL;
         return;
     }
+    abort_late(m);
+    if (watch_tend(&m->watch, m->now_ms))
+        handover_renew(m);
     preload_tend(m);
     fill_slots(m);
     sockets_steer(m);
@@ -350,6 +383,9 @@ static int64_t next_due(struct master *m)
     if (m->stopped_ms != 0)
         return due_ms;
     due_ms = earlier(due_ms, m->drain_until_ms);
+    due_ms = earlier(due_ms, watch_due(&m->watch));
+    for (const struct child *c = m->children; c != NULL; c = c->next)
+        due_ms = earlier(due_ms, late_at(m, c));
     for (int i = 0; i < m->slot_count && !m->resting; i++) {
         if (m->slots[i].child == NULL && m->slots[i].start_at_ms > m->now_ms)
             due_ms = earlier(due_ms, m->slots[i].start_at_ms);
@@ -385,6 +421,7 @@ static nfds_t gather_waits(struct master *m)
     m->waits[count++] = (struct pollfd){.fd = m->template.link, .events = POLLIN};
     m->waits[count++] = (struct pollfd){.fd = m->next_template.link, .events = POLLIN};
     m->waits[count++] = (struct pollfd){.fd = status_fd(m), .events = POLLIN};
+    m->waits[count++] = (struct pollfd){.fd = m->watch.fd, .events = POLLIN};
     for (const struct child *c = m->children; c != NULL; c = c->next)
         m->waits[count++] = (struct pollfd){.fd = c->link, .events = POLLIN};
     return (nfds_t)count;
@@ -399,6 +436,7 @@ static void supervise(struct master *m)
             upgrade_promote(m);
         preload_hear(m);
         hear_all(m);
+        watch_hear(&m->watch);
         read_signals(m);
         tend(m);
     }
@@ -469,6 +507,7 @@ static void close_all(struct master *m)
     preload_stop(m);
     statsd_close(m);
     status_close(m, true);
+    watch_close(&m->watch);
     sockets_close(m);
     pidfile_remove(m);
     free(m->waits);
@@ -481,8 +520,9 @@ static void close_all(struct master *m)
 int master_run(const struct process_config *config, const struct process_config *(*reread)(void))
 {
     struct master m = {.config = config, .reread = reread, .pid = getpid(), .signal_fd = -1, .old_master = -1,
-                       .template.link = -1, .next_template.link = -1, .handover_pause_ms = FIRST_PAUSE_MS,
-                       .template_pause_ms = FIRST_PAUSE_MS, .started_ms = clock_ms()};
+                       .watch.fd = -1, .template.link = -1, .next_template.link = -1,
+                       .handover_pause_ms = FIRST_PAUSE_MS, .template_pause_ms = FIRST_PAUSE_MS,
+                       .started_ms = clock_ms()};
     int status = EXIT_FAILED;
 
     prctl(PR_GET_CHILD_SUBREAPER, &m.was_subreaper);
@@ -490,6 +530,7 @@ int master_run(const struct process_config *config, const struct process_config 
     if (privileges_check(config) == 0 && signals_open(&m) == 0 && open_slots(&m) == 0 &&
         status_open(&m) == 0 && statsd_open(&m) == 0 && pidfile_write(&m) == 0) {
         privileges_grant_log(config, config->server.access_log);
+        watch_open(&m.watch, config);
         supervise(&m);
         status = m.status;
     }

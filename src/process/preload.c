@@ -141,7 +141,7 @@ static int template_run(const struct process_config *config, pid_t master, int l
 
     if (worker_prepare(config, master) != 0)
         return EXIT_FAILED;
-    handler = worker_load(config);
+    handler = worker_load(config, link);
     if (handler == NULL)
         return EXIT_APP;
     python_warn_of_threads();
@@ -187,6 +187,7 @@ static _Noreturn void become_template(struct master *m, int link)
     struct process_config config = *m->config;
 
     config.python.multiprocess = m->wanted > 1;
+    config.python.serves_failure = config.reload;
     children_forget(m, -1);
     fflush(NULL);
     /* What the application does at exit is for its workers to do. */
@@ -212,7 +213,7 @@ static void start(struct master *m)
         postpone(m);
         return;
     }
-    *t = (struct template){.link = ends[0], .generation = m->generation};
+    *t = (struct template){.link = ends[0], .started_ms = clock_ms(), .generation = m->generation};
     fflush(NULL);
     t->pid = python_fork();
     if (t->pid == 0)
@@ -231,8 +232,27 @@ static bool is_wanted(const struct master *m)
            (m->template.pid == 0 || m->template.generation != m->generation);
 }
 
+/* When the next template takes too long; 0: never. */
+static int64_t late_at(const struct master *m)
+{
+    const struct template *t = &m->next_template;
+
+    return t->pid == 0 || t->aborted ? 0 : master_start_limit(m, t->started_ms);
+}
+
+static void abort_late(struct master *m)
+{
+    int64_t late_ms = late_at(m);
+
+    if (late_ms == 0 || m->now_ms < late_ms)
+        return;
+    process_abort(m, "template process", m->next_template.pid);
+    m->next_template.aborted = true;
+}
+
 void preload_tend(struct master *m)
 {
+    abort_late(m);
     if (m->next_template.pid != 0 && m->next_template.generation != m->generation)
         dismiss(&m->next_template);
     if (is_wanted(m) && m->now_ms >= m->template_at_ms)
@@ -241,7 +261,7 @@ void preload_tend(struct master *m)
 
 int64_t preload_due(const struct master *m)
 {
-    return is_wanted(m) ? m->template_at_ms : 0;
+    return is_wanted(m) ? m->template_at_ms : late_at(m);
 }
 
 bool preload_may_fork(const struct master *m)
@@ -249,32 +269,56 @@ bool preload_may_fork(const struct master *m)
     return !m->config->preload || (m->template.ready && m->template.generation == m->generation);
 }
 
-void preload_hear(struct master *m)
+/* The next template has loaded the application: it is the one from now on. */
+static void became_ready(struct master *m)
 {
-    struct template *t = &m->next_template;
-    struct report report;
-
-    if (m->template.link >= 0 && recv(m->template.link, &report, sizeof(report), MSG_DONTWAIT) == 0)
-        close_link(&m->template);
-    if (t->link < 0)
-        return;
-    ssize_t got = recv(t->link, &report, sizeof(report), MSG_DONTWAIT);
-    if (got == 0)
-        close_link(t);
-    if (got != (ssize_t)sizeof(report))
-        return;
     dismiss(&m->template);
-    m->template = *t;
+    m->template = m->next_template;
     m->template.ready = true;
     m->template_pause_ms = FIRST_PAUSE_MS;
-    *t = (struct template){.link = -1};
+    m->next_template = (struct template){.link = -1};
 }
 
-static void first_failed(struct master *m, pid_t pid, int status, const char *end)
+static void take_report(struct master *m, struct template *t, const struct message *message)
+{
+    if (message->report.of == REPORT_READY && t == &m->next_template)
+        became_ready(m);
+    else if (message->report.of == REPORT_EXPLAINED)
+        t->explained = true;
+    else if (message->report.of == REPORT_FILE)
+        watch_file(&m->watch, message->path, message->saved_ns);
+    else if (message->report.of == REPORT_FAILURE && t->generation == m->generation)
+        watch_failure(&m->watch);
+}
+
+static void hear(struct master *m, struct template *t)
+{
+    struct message message;
+    ssize_t got;
+
+    while (t->link >= 0) {
+        got = recv(t->link, &message, sizeof(message), MSG_DONTWAIT);
+        if (got >= (ssize_t)sizeof(message.report))
+            take_report(m, t, &message);
+        else if (got == 0)
+            close_link(t);
+        else
+            return;
+    }
+}
+
+void preload_hear(struct master *m)
+{
+    hear(m, &m->template);
+    hear(m, &m->next_template);
+}
+
+static void first_failed(struct master *m, const struct template *t, pid_t pid, int status, const char *end)
 {
     bool failed = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED;
 
-    log_critical("template process %ld %s before it could serve", (long)pid, end);
+    if (!t->explained)
+        log_critical("template process %ld %s before it could serve", (long)pid, end);
     master_fail(m, failed ? EXIT_FAILED : EXIT_APP);
 }
 
@@ -304,9 +348,10 @@ void preload_ended(struct master *m, pid_t pid, int status)
     if (m->stopped_ms != 0)
         return;
     if (!m->announced) {
-        first_failed(m, pid, status, end);
+        first_failed(m, t, pid, status, end);
     } else {
-        log_error("template process %ld %s", (long)pid, end);
+        if (!t->explained)
+            log_error("template process %ld %s", (long)pid, end);
         if (t == &m->next_template)
             next_failed(m);
     }

@@ -3,8 +3,8 @@
  * What the files of the master share.
  *
  * Reading order: master.c (the loop, stopping), signals.c, sockets.c (which sockets there are), children.c (the
- * life of one worker), handover.c (reload and recycling: one worker takes over from another), preload.c,
- * upgrade.c, notify.c, privileges.c, pidfile.c; watch.h has those for who watches.
+ * life of one worker), handover.c (reload and recycling: one worker takes over from another), watch.c (reload when a
+ * file is saved), preload.c, upgrade.c, notify.c, privileges.c, pidfile.c; watch.h has those for who watches.
  *
  * A slot is a place for one worker, with sockets of its own, which the master keeps open: who waits there
  * when a worker dies is accepted by the next one. A child is a worker process; while one takes over from
@@ -68,6 +68,8 @@ struct child {
     int64_t started_ms;
     int64_t kill_at_ms;   /* when patience ends; 0: it may live */
     bool killed;
+    bool aborted;         /* because it took too long to start */
+    bool explained;       /* it has logged why it ends */
     bool written_off;     /* killed before the order to stop came: that is no failure to stop */
     const char *worn;     /* why it is to be replaced; NULL: it is not */
     struct scoreboard board;
@@ -86,7 +88,21 @@ struct template {
     pid_t pid; /* 0: there is none */
     int link;  /* -1: closed */
     bool ready;
+    bool aborted, explained; /* as of a child */
+    int64_t started_ms;
     unsigned generation;
+};
+
+/* What --reload watches; watch.c. */
+struct watch {
+    int fd;                   /* of inotify; -1: nothing is watched */
+    struct watched_dir *dirs; /* owned */
+    size_t count;
+    bool complained;          /* that something cannot be watched */
+    bool failed;              /* the application does not load: more counts as a change */
+    unsigned changed;         /* files, since the latest reload */
+    char first[512];          /* of them */
+    int64_t since_ms, latest_ms; /* of the first and the latest change; 0: none */
 };
 
 struct master {
@@ -116,6 +132,7 @@ struct master {
     int64_t handed_over;    /* pid of who is leaving since the latest one; 0: nobody */
     int64_t look_at_ms;     /* when to look at memory again */
     struct template template, next_template;
+    struct watch watch;
     int64_t template_at_ms; /* when to start one again */
     int template_pause_ms;
 
@@ -145,6 +162,8 @@ static inline int64_t earlier(int64_t a, int64_t b)
 }
 
 /* master.c */
+/* When a process that began to start at `started_ms` takes too long for it; 0: never. */
+int64_t master_start_limit(const struct master *m, int64_t started_ms);
 /* The end: with this status, unless an earlier one was bad. */
 void master_fail(struct master *m, int status);
 /* As many workers as the configuration has it from now on. */
@@ -183,6 +202,8 @@ void child_order(struct child *c, enum order order);
 /* Tells it to leave, and not to take longer than the graceful timeout. */
 void child_dismiss(struct master *m, struct child *c, enum order order);
 void child_kill(struct child *c);
+/* Has a process print where it is, and end. */
+void process_abort(const struct master *m, const char *what, pid_t pid);
 /*
  * In a forked process: closes all that is the master's alone. `keep`: the slot whose listeners stay, or -1.
  */
@@ -192,6 +213,8 @@ void describe_end(char *text, size_t cap, int status);
 
 /* handover.c */
 void handover_reload(struct master *m);
+/* There is new code, and nobody is to get an answer from the old: who comes waits for the new one. */
+void handover_renew(struct master *m);
 /* A successor serves. */
 void handover_done(struct master *m, struct slot *slot);
 /* A successor did not come to serve. */
@@ -200,6 +223,20 @@ void handover_failed(struct master *m);
 void handover_tend(struct master *m);
 /* When to call it again; 0: when something happens. */
 int64_t handover_due(const struct master *m);
+
+/* watch.c */
+void watch_open(struct watch *w, const struct process_config *config);
+void watch_close(struct watch *w);
+/* A worker reads this file, which was saved then. */
+void watch_file(struct watch *w, const char *path, int64_t saved_ns);
+/* The application does not load. */
+void watch_failure(struct watch *w);
+/* Takes what inotify has to say. */
+void watch_hear(struct watch *w);
+/* Whether it is time to replace the workers, once for each change; says why. */
+bool watch_tend(struct watch *w, int64_t now_ms);
+/* When to call it again; 0: when something happens. */
+int64_t watch_due(const struct watch *w);
 
 /* notify.c: what the service manager is told, if there is one. */
 void notify_open(void);

@@ -14,12 +14,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,6 +128,31 @@ static int report(const struct worker *worker, enum report_of of)
     return send(worker->link, &report, sizeof(report), MSG_NOSIGNAL) == (ssize_t)sizeof(report) ? 0 : -1;
 }
 
+/* With --reload, a file that the application has read. On any thread that has the GIL. */
+static int files_link = -1;
+
+static void tell_file(const char *path)
+{
+    struct message message = {.report = {REPORT_FILE, getpid()}};
+    size_t size = strlen(path) + 1;
+    struct stat is;
+
+    if (size > sizeof(message.path))
+        return;
+    if (stat(path, &is) == 0)
+        message.saved_ns = is.st_mtim.tv_sec * INT64_C(1000000000) + is.st_mtim.tv_nsec;
+    memcpy(message.path, path, size);
+    send(files_link, &message, offsetof(struct message, path) + size, MSG_NOSIGNAL);
+}
+
+static void tell(int link, enum report_of of)
+{
+    const struct worker worker = {.link = link};
+
+    if (link >= 0)
+        report(&worker, of);
+}
+
 static void on_enough(void *arg)
 {
     report(arg, REPORT_WORN);
@@ -169,6 +196,8 @@ static void hear_master(void *arg)
         server_stop(worker->server);
     else if (order == ORDER_DRAIN)
         server_drain(worker->server);
+    else if (order == ORDER_YIELD)
+        server_yield(worker->server);
     else if (order == ORDER_REOPEN)
         reopen_logs(worker);
 }
@@ -230,22 +259,41 @@ int worker_prepare(const struct process_config *config, pid_t master)
     return worker_tie(master, config->graceful_timeout_ms); /* last: a change of user unties */
 }
 
-struct handler *worker_load(const struct process_config *config)
+static struct handler *load(const struct process_config *config)
 {
     if (python_start(&config->python) != 0)
         return NULL;
     log_info("application %s, Python %s (%s), %s", config->python.app, python_version(), python_linkage(),
              python_executable());
+    if (config->reload && files_link >= 0 && python_watch(tell_file) != 0)
+        return NULL;
     return python_load(&config->python);
+}
+
+struct handler *worker_load(const struct process_config *config, int link)
+{
+    struct handler *handler;
+
+    files_link = link;
+    handler = load(config);
+    if (handler == NULL)
+        tell(link, REPORT_EXPLAINED);
+    else if (python_has_failed(handler))
+        tell(link, REPORT_FAILURE);
+    return handler;
 }
 
 int worker_serve(const struct process_config *config, const struct assignment *assignment,
                  struct handler *handler)
 {
     struct worker worker = {.config = config, .link = assignment->link};
+    bool failed = handler == NULL || (!python_has_failed(handler) && python_post_fork() != 0);
     int status = EXIT_APP;
 
-    if (handler != NULL && python_post_fork() == 0)
+    files_link = assignment->link;
+    if (failed)
+        tell(assignment->link, REPORT_EXPLAINED);
+    else
         status = serve_with(&worker, assignment, handler);
     python_stop(handler);
     return status;
@@ -255,5 +303,5 @@ int worker_run(const struct process_config *config, const struct assignment *ass
 {
     if (worker_prepare(config, assignment->master) != 0)
         return EXIT_FAILED;
-    return worker_serve(config, assignment, worker_load(config));
+    return worker_serve(config, assignment, worker_load(config, assignment->link));
 }

@@ -9,6 +9,8 @@
 
 #include "cserve/log.h"
 
+#include "traceback.h"
+
 /* app.py, compiled and marshalled when this was built: the assembler reads the file, so make knows it as a prerequisite. */
 __asm__(".pushsection .rodata\n"
         ".globl app_code, app_code_len\n"
@@ -100,6 +102,35 @@ PyObject *app_load(const struct python_config *config)
 
     if (app == NULL && names != NULL && PyErr_Occurred())
         sort_error(names);
+    Py_XDECREF(names);
+    return app;
+}
+
+/* Logs what app.py raised, and makes an application of it. */
+static PyObject *explain(PyObject *names)
+{
+    PyObject *error = compat_exception_take();
+    PyObject *failure, *app;
+
+    give_trimmed(names, Py_NewRef(error));
+    sort_error(names);
+    if (PyErr_Occurred())
+        traceback_log(APP_FAILED);
+    failure = PyDict_GetItemString(names, "failure"); /* borrowed */
+    app = failure == NULL ? NULL : PyObject_CallOneArg(failure, error);
+    Py_DECREF(error);
+    return app;
+}
+
+PyObject *app_load_or_explain(const struct python_config *config, bool *failed)
+{
+    PyObject *names = run_source();
+    PyObject *app = names == NULL ? NULL : call_load(names, config);
+
+    if (app == NULL && names != NULL && PyErr_Occurred()) {
+        app = explain(names);
+        *failed = app != NULL;
+    }
     Py_XDECREF(names);
     return app;
 }

@@ -45,6 +45,22 @@ def trim(error):
     error.__traceback__ = traceback
 
 
+def failure(error):
+    """A WSGI application that shows why another could not be loaded."""
+    import traceback
+
+    reason = f"{error}\n" if isinstance(error, AppError) else "".join(traceback.format_exception(error))
+    text = f"The application could not be loaded:\n\n{reason}\nIt will be tried again when a file is saved.\n"
+    body = text.encode("utf-8", "backslashreplace")
+
+    def app(environ, start_response):
+        fields = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+        start_response("500 Internal Server Error", fields)
+        return [body]
+
+    return app
+
+
 def import_file(path):
     if not os.path.isfile(path):
         raise AppError(f"there is no file {path} in {os.getcwd()}{near_file(path)}")

@@ -217,14 +217,19 @@ struct handler *python_load(const struct python_config *config)
 {
     struct gateway *g = gateway_new(config);
 
-    g->app = app_load(config);
+    g->app = config->serves_failure ? app_load_or_explain(config, &g->failed) : app_load(config);
     g->warned = g->app != NULL ? PySet_New(NULL) : NULL;
     if (g->warned != NULL && init_types() == 0 && gateway_furnish(g) == 0 && freeze() == 0)
         return &g->handler;
     if (PyErr_Occurred())
-        traceback_log("The application could not be loaded");
+        traceback_log(APP_FAILED);
     gateway_free(g);
     return NULL;
+}
+
+bool python_has_failed(const struct handler *handler)
+{
+    return ((const struct gateway *)handler)->failed;
 }
 
 void gateway_end(struct handler *handler)

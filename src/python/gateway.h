@@ -25,6 +25,7 @@ struct gateway {
     struct handler handler;  /* first: what the server holds */
     PyThreadState *away;     /* the thread's state while the GIL is let go; NULL while it is held */
     struct exchange *serving; /* what the thread is in a call for; NULL between calls */
+    bool failed;             /* it answers in the stead of an application that does not load */
     unsigned long thread;    /* the interpreter's number for it */
     const struct python_config *config; /* borrows */
     PyObject *app;           /* owned */

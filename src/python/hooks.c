@@ -60,8 +60,9 @@ PyDoc_STRVAR(worker_exit_doc,
 PyDoc_STRVAR(client_disconnected_doc,
              "client_disconnected()\n--\n\n"
              "Whether the client of the request that this thread is answering has closed its connection, as\n"
-             "far as the system knows. A client that only said that it will send no more counts, too. One\n"
-             "system call. RuntimeError in a thread that is not answering a request.");
+             "far as the system knows. Over TCP, a client that only said that it will send no more counts,\n"
+             "too: there is no difference until something is sent. It still gets its answer. One system call.\n"
+             "RuntimeError in a thread that is not answering a request.");
 
 PyMethodDef hooks_methods[] = {
     {"post_fork", add_post_fork, METH_O, post_fork_doc},

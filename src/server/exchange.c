@@ -220,9 +220,10 @@ bool exchange_is_gone(const struct exchange *x)
 bool exchange_has_left(const struct exchange *x)
 {
     const struct request *r = (const struct request *)x;
-    struct pollfd look = {.fd = r->connection->stream.fd, .events = POLLRDHUP};
+    bool is_unix = r->connection->peer.remote_addr.len == 0;
+    struct pollfd look = {.fd = r->connection->stream.fd, .events = is_unix ? 0 : POLLRDHUP};
 
-    return r->gone || poll(&look, 1, 0) > 0;
+    return r->gone || poll(&look, 1, 0) > 0; /* to be told that it hung up one need not ask */
 }
 
 enum exchange_result exchange_drain(struct exchange *x)

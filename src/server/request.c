@@ -234,10 +234,13 @@ static bool retire(struct connection *c)
     return true;
 }
 
-/* Of a request that is refused: its head if that was complete, else all that has come. */
+/* Of a request that is refused, unless it was shown: its head if that was complete, else all that has come. */
 static void trace_refused(const struct request *r)
 {
     const struct connection *c = r->connection;
+
+    if (r->head_shown)
+        return;
     size_t len = r->parsed ? r->exchange.head.size : c->in.len - c->in_at;
 
     if (len > 0)
@@ -383,13 +386,19 @@ void request_returned(struct connection *c)
         request_serve(c);
 }
 
-static void trace_request(const struct request *r)
+static void trace_head(struct request *r)
 {
-    const struct content *content = &r->exchange.content;
+    const struct http_head *head = &r->exchange.head;
 
-    wire_trace_request(str_make(r->exchange.raw + r->exchange.head.start,
-                                r->exchange.head.size - r->exchange.head.start));
-    wire_trace_content(str_make(content->bytes, content->bytes != NULL ? (size_t)content->len : 0), content->len);
+    r->head_shown = true;
+    r->content_shown = 0;
+    wire_trace_request(str_make(r->exchange.raw + head->start, head->size - head->start));
+}
+
+static void trace_content(struct request *r, const char *bytes, size_t len)
+{
+    wire_trace_content(str_make(bytes, len), r->content_shown);
+    r->content_shown += len;
 }
 
 static void note_complete(struct request *r)
@@ -397,7 +406,7 @@ static void note_complete(struct request *r)
     const struct server *s = r->connection->server;
 
     if ((s->extras & EXTRA_TRACE) != 0)
-        trace_request(r);
+        wire_trace_content_end(r->content_shown);
     r->complete_us = r->called_us = s->blank_request->begun_us; /* when the latest wait ended */
     r->app_us = 0;
 }
@@ -471,23 +480,47 @@ static bool keep_content(struct request *r, const char *bytes, size_t len)
 }
 
 /*
- * Spools content from `bytes`, sets *used to how many it read; these are overwritten, since the content of small chunks is
- * moved together, to be kept with one call. HTTP_BAD: the request is rejected and the connection may be gone.
+ * Reads the framing of content; the content of small chunks is moved together, to be kept with one call: bytes[0..*gathered).
+ * *used: how many bytes it has read.
  */
-static enum http_result feed(struct request *r, char *bytes, size_t len, size_t *used)
+static enum http_result decode(struct request *r, char *bytes, size_t len, size_t *used, size_t *gathered)
 {
     enum http_result result = HTTP_MORE;
-    size_t taken, gathered = 0;
+    size_t taken;
     struct str data;
 
-    *used = 0;
+    *used = *gathered = 0;
     while (result == HTTP_MORE && *used < len) {
         result = http_body_read(&r->body, bytes + *used, len - *used, &taken, &data);
-        if (data.ptr != bytes + gathered)
-            memmove(bytes + gathered, data.ptr, data.len);
+        if (data.ptr != bytes + *gathered)
+            memmove(bytes + *gathered, data.ptr, data.len);
         *used += taken;
-        gathered += data.len;
+        *gathered += data.len;
     }
+    return result;
+}
+
+/* As decode, and shows what it has read; of what is wrong, all that is there. */
+static enum http_result decode_traced(struct request *r, char *bytes, size_t len, size_t *used, size_t *gathered)
+{
+    enum http_result result;
+    struct buf copy;
+
+    buf_init(&copy);
+    buf_append(&copy, bytes, len);
+    result = decode(r, bytes, len, used, gathered);
+    trace_content(r, copy.data, result == HTTP_BAD ? len : *used);
+    buf_release(&copy);
+    return result;
+}
+
+/* Spools content from `bytes`, which it changes. HTTP_BAD: the request is rejected and the connection may be gone. */
+static enum http_result feed(struct request *r, char *bytes, size_t len, size_t *used)
+{
+    bool traced = (r->connection->server->extras & EXTRA_TRACE) != 0;
+    size_t gathered;
+    enum http_result result = (traced ? decode_traced : decode)(r, bytes, len, used, &gathered);
+
     if (result == HTTP_BAD)
         reject_http(r->connection, r->body.error);
     else if (!keep_content(r, bytes, gathered))
@@ -507,6 +540,8 @@ static bool content_in_place(struct request *r)
     content->bytes = c->in.data + begins;
     content->len = r->body.left;
     r->end = begins + (size_t)r->body.left;
+    if ((c->server->extras & EXTRA_TRACE) != 0)
+        trace_content(r, content->bytes, (size_t)content->len);
     return true;
 }
 
@@ -529,6 +564,8 @@ static bool begin_content(struct request *r)
     size_t begins = c->in_at + r->exchange.head.size, used;
     enum http_result result = http_body_init(&r->body, &r->exchange.head);
 
+    if ((c->server->extras & EXTRA_TRACE) != 0)
+        trace_head(r);
     if (result == HTTP_BAD)
         reject_http(c, r->body.error);
     if (result == HTTP_BAD || content_in_place(r))

@@ -17,6 +17,7 @@
 #include "cserve/scan.h"
 
 #include "server_internal.h"
+#include "wire_trace.h"
 
 enum {
     EVENTS_PER_WAIT = 512,
@@ -77,8 +78,10 @@ static void init_pools(struct server *s)
 
 static void choose_extras(struct server *s)
 {
-    if (s->config.show_requests)
+    if (s->config.show_requests) {
         s->extras |= EXTRA_TRACE;
+        wire_trace_init();
+    }
     if (s->log.on)
         s->extras |= EXTRA_LOG;
     if (s->config.timed || (s->log.on && s->log.format.needs_times))
@@ -172,6 +175,13 @@ void server_drain(struct server *s)
     server_stop(s);
 }
 
+void server_yield(struct server *s)
+{
+    s->yields = true;
+    s->leave_queue = true;
+    server_stop(s);
+}
+
 void server_on_count(struct server *s, uint64_t count, void (*enough)(void *arg), void *arg)
 {
     s->requests_left = count;
@@ -252,12 +262,15 @@ static void begin_stop(struct server *s)
     struct connection *c, *next;
 
     s->stopping = true;
-    if (s->leave_queue)
+    if (s->leave_queue && !s->yields)
         timer_queue_init(&s->timeouts[TIMEOUT_DRAIN], HANDOVER_MS);
     acceptors_stop(s);
     for (c = s->connections; c != NULL; c = next) {
         next = c->next;
-        connection_stop(c);
+        if (s->yields && c->is == CONNECTION_IDLE)
+            connection_close(c, NULL);
+        else
+            connection_stop(c);
     }
 }
 

@@ -93,6 +93,7 @@ struct thread {
     bool is_parked;
     bool promoted;                /* the loop is this thread's now */
     bool called;                  /* to look for a queued request */
+    bool began_last;              /* of the jobs that it has chosen, the latest was a new one */
     struct connection *jobs, *last_job; /* requests that began on this thread, linked by next_job */
 };
 
@@ -147,6 +148,7 @@ struct server {
     int wake_fd;
     struct watch outside; /* server_watch */
     atomic_bool stop_asked;
+    bool yields;             /* server_yield: idle connections are closed at once; the loop's */
     atomic_bool leave_queue; /* server_drain: others accept who waits there */
     uint64_t requests_left; /* until `enough` is called; 0: never */
     void (*enough)(void *arg);
@@ -286,12 +288,14 @@ struct request {
     bool reject;              /* refused: the connection ends with the answer */
     bool counted;             /* it is in server->stats */
     bool reported;            /* the monitor's: it is slow, and that was said */
+    bool head_shown;          /* EXTRA_TRACE */
     /* What follows is set before it is used, so no request begins with it: */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
     int64_t complete_us, called_us, entered_us, left_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called
                                  first, and last; returned; time in it */
     uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
+    uint64_t content_shown;   /* EXTRA_TRACE: bytes of it, with their framing, that have been shown or passed over */
     size_t begins;            /* retired: offset in connection->in */
     struct request *next;     /* retired after it */
     struct http_field fields[]; /* config.limits.fields of them, and then a kept_field for each that the log wants */
@@ -327,6 +331,11 @@ void threads_quit(struct server *s);
  * still this thread's: go on with request_called. False: it is under way, and c not to be touched.
  */
 bool threads_call(struct connection *c);
+/*
+ * The job that a thread is to do next: in turn one of those that began on it, and a new one, so that neither kind starves
+ * the other. NULL: none. Under the lock.
+ */
+struct connection *threads_choose_job(struct thread *me);
 /* Gives the connections that came back to request_returned. */
 void threads_take_returned(struct server *s);
 /* Whether the loop may wait: nothing has come back. From here on, what comes back wakes it. */

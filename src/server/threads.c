@@ -472,21 +472,29 @@ static enum task await_task(struct thread *me)
     return task;
 }
 
+struct connection *threads_choose_job(struct thread *me)
+{
+    struct server *s = me->server;
+    bool may_begin = s->jobs != NULL && !(s->spare_wanted && s->parked == NULL);
+
+    if (s->orphaned)
+        return NULL;
+    me->began_last = may_begin && (me->jobs == NULL || !me->began_last);
+    return pop(me->began_last ? &s->jobs : &me->jobs);
+}
+
 /* The next request for this thread. Whoever was called and holds the GIL now lets one more be called. */
 static struct connection *next_job(struct thread *me)
 {
     struct server *s = me->server;
-    struct connection *c = NULL;
+    struct connection *c;
 
     pthread_mutex_lock(&s->lock);
     if (me->called) {
         me->called = false;
         s->caller_woken = false;
     }
-    if (!s->orphaned)
-        c = pop(&me->jobs);
-    if (c == NULL && !s->orphaned && !(s->spare_wanted && s->parked == NULL))
-        c = pop(&s->jobs);
+    c = threads_choose_job(me);
     call_one(s);
     pthread_mutex_unlock(&s->lock);
     return c;

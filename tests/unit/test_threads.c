@@ -511,6 +511,63 @@ static void a_resumed_stream_waits_for_a_thread_to_spare(void **state)
     close_bench(&bench);
 }
 
+/* --- whose turn it is ------------------------------------------------------------------------------- */
+
+enum { WAITING = 4 };
+
+static struct connection *chain(struct connection *connections)
+{
+    for (int i = 0; i + 1 < WAITING; i++)
+        connections[i].next_job = &connections[i + 1];
+    return connections;
+}
+
+/* A thread's own streams, which may be ready again and again, and new requests. */
+static void streams_and_new_requests_take_turns(void **state)
+{
+    struct connection own[WAITING] = {0}, new[WAITING] = {0};
+    struct server server = {.jobs = chain(new)};
+    struct thread me = {.server = &server, .jobs = chain(own)};
+
+    (void)state;
+    for (int i = 0; i < WAITING; i++) {
+        assert_ptr_equal(threads_choose_job(&me), &new[i]);
+        assert_ptr_equal(threads_choose_job(&me), &own[i]);
+    }
+    assert_null(threads_choose_job(&me));
+}
+
+static void whoever_is_alone_need_not_wait(void **state)
+{
+    struct connection jobs[WAITING] = {0};
+    struct server server = {0};
+    struct thread me = {.server = &server};
+
+    (void)state;
+    me.jobs = chain(jobs);
+    for (int i = 0; i < WAITING; i++)
+        assert_ptr_equal(threads_choose_job(&me), &jobs[i]);
+    server.jobs = chain(jobs);
+    for (int i = 0; i < WAITING; i++)
+        assert_ptr_equal(threads_choose_job(&me), &jobs[i]);
+    assert_null(threads_choose_job(&me));
+}
+
+static void the_last_thread_to_spare_takes_no_new_request(void **state)
+{
+    struct connection own[WAITING] = {0}, new[WAITING] = {0};
+    struct server server = {.jobs = chain(new), .spare_wanted = true};
+    struct thread me = {.server = &server, .jobs = chain(own)}, parked = {0};
+
+    (void)state;
+    assert_ptr_equal(threads_choose_job(&me), &own[0]);
+    assert_ptr_equal(threads_choose_job(&me), &own[1]);
+    server.parked = &parked;
+    assert_ptr_equal(threads_choose_job(&me), &new[0]);
+    server.orphaned = true;
+    assert_null(threads_choose_job(&me));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +577,9 @@ int main(void)
         cmocka_unit_test(streams_stay_on_their_thread),
         cmocka_unit_test(abandoned_requests_end_once),
         cmocka_unit_test(a_resumed_stream_waits_for_a_thread_to_spare),
+        cmocka_unit_test(streams_and_new_requests_take_turns),
+        cmocka_unit_test(whoever_is_alone_need_not_wait),
+        cmocka_unit_test(the_last_thread_to_spare_takes_no_new_request),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

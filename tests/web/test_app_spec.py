@@ -177,8 +177,7 @@ def test_a_wrong_name_is_explained_in_a_sentence(load, tree, spec, reason):
     log = load(spec)
     assert reason.format(tree=tree) in log, log
     assert "Traceback" not in log
-    assert re.search(r" CRITICAL .* before it could serve\n$", log)
-    assert len(log.splitlines()) == 3
+    assert " CRITICAL " in log and len(log.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def log_on_terminal(cserve, directory, options=(), **env):
     """What a server writes to a terminal that is its stderr, until it has started and stopped."""
     (directory / "app.py").write_text(APP)
     master, slave = pty.openpty()
-    unset = "NO_COLOR", "JOURNAL_STREAM"
+    unset = "NO_COLOR", "FORCE_COLOR", "JOURNAL_STREAM"
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     server = subprocess.Popen(
         [cserve, "--port", "0", *options, "--log-level", "debug", "app"], cwd=directory,
@@ -67,17 +67,24 @@ def test_levels_have_colours_on_a_terminal(cserve, tmp_path):
     assert re.search(r"\] INFO ", text), text
 
 
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
 def test_colours_can_be_declined(cserve, tmp_path, env):
     assert "\x1b" not in log_on_terminal(cserve, tmp_path, **env)
 
 
 def test_no_colours_elsewhere(serve):
-    server = serve(APP, env={"TERM": "xterm"})
+    server = serve(APP, env={"TERM": "xterm", "FORCE_COLOR": None})
     server.expect_log("ValueError")
     server.get("/fails")
     server.wait_log("ValueError")
     assert "\x1b" not in server.log()
+
+
+def test_colours_elsewhere_for_who_wants_them(serve):
+    server = serve(APP, env={"FORCE_COLOR": "1", "NO_COLOR": None})
+    server.allow_log("ValueError")
+    server.get("/fails")
+    server.wait_log(r"\x1b\[31mERROR\x1b\[0m ")
 
 
 # JSON.

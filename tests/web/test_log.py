@@ -3,13 +3,17 @@ nothing that a client sends can forge a line or play with a terminal.
 """
 
 import datetime
+import os
+import pty
 import re
+import subprocess
 
 import pytest
 
 import harness
 from harness import chunked, make_request
 
+ECHO = harness.ROOT / "tests/web/apps/echo.py"
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LINE = re.compile(
     r"(?P<host>\S+) (?P<ident>\S+) (?P<user>\S+) "
@@ -261,6 +265,93 @@ def test_show_requests_shows_both_sides(showing):
 def test_show_requests_shows_content(showing):
     text = shown(showing, make_request("POST", "/", {}, b"a=1&b=2"))
     assert re.search(r"^> a=1&b=2$", text, re.MULTILINE)
+
+
+def test_show_requests_shows_chunks_as_they_came(showing):
+    content = b"5;name=value\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: t\r\n\r\n"
+    text = shown(showing, make_request("POST", "/", {"Transfer-Encoding": "chunked"}, content))
+    assert "> 5;name=value\n> hello\n> 6\n>  world\n> 0\n> X-Sum: t\n> \n< HTTP/1.1 200 OK\n" in text
+
+
+def test_show_requests_shows_content_that_comes_later_and_how_long_it_is(showing):
+    before = len(showing.output())
+    with showing.connect() as client:
+        client.send(make_request("POST", "/", {"Content-Length": "300000"}))
+        showing.stdout.wait(r"^> Content-Length: 300000\n> \n", start=before)
+        client.send(b"a" * 300000)
+        assert client.response("POST").status == 200
+    text = showing.stdout.wait(r"^> POST .*^< HTTP/1\.1 200 OK", start=before)[0]
+    lines = [line for line in text.split("\n") if line.startswith("> a")]
+    assert sum(len(line) - 2 for line in lines) == 1024
+    assert "\n> (300000 bytes of content in all)\n< HTTP/1.1 200 OK" in text
+
+
+def test_show_requests_shows_an_invitation_behind_the_request(showing):
+    before = len(showing.output())
+    with showing.connect() as client:
+        client.send(make_request("POST", "/", {"Expect": "100-continue", "Content-Length": "3"}))
+        showing.stdout.wait(r"^< HTTP/1\.1 100 Continue\n", start=before)
+        client.send(b"abc")
+        client.response("POST")
+    text = showing.stdout.wait(r"^> POST .*^< HTTP/1\.1 200 OK", start=before)[0]
+    assert text.count("> POST / HTTP/1.1\n") == 1
+    head, _, rest = text.partition("\n> \n")
+    assert head.startswith("> POST / HTTP/1.1\n")
+    assert rest.startswith("< HTTP/1.1 100 Continue\n< \n> abc\n< HTTP/1.1 200")
+
+
+def test_show_requests_shows_refused_chunks_once(showing):
+    text = shown(showing, make_request("POST", "/", {"Transfer-Encoding": "chunked"}, b"5\r\nhello\r\nx\r\n"))
+    assert text.count("> POST / HTTP/1.1\n") == 1
+    assert "> 5\n> hello\n> x\n< HTTP/1.1 400 Bad Request\n" in text
+
+
+COLOURED = [
+    ("/", "\x1b[36m> GET / HTTP/1.1\x1b[0m\n", "\x1b[32m< HTTP/1.1 200 OK\x1b[0m\n"),
+    ("no/target", "\x1b[36m> GET no/target HTTP/1.1\x1b[0m\n", "\x1b[31m< HTTP/1.1 400 Bad Request\x1b[0m\n"),
+]
+
+
+@pytest.mark.parametrize("target, request_line, status_line", COLOURED)
+def test_show_requests_in_colour(serve, target, request_line, status_line):
+    server = serve(ECHO, "--show-requests", env={"FORCE_COLOR": "1", "NO_COLOR": None})
+    server.get(target)
+    server.wait_output(re.escape(status_line))
+    assert request_line in server.output()
+
+
+@pytest.mark.parametrize("value", ["1", None])
+def test_show_requests_without_colour(serve, value):
+    """Where nobody wants it, or the output is no terminal."""
+    env = {"TERM": "xterm", "FORCE_COLOR": value, "NO_COLOR": value}
+    server = serve(ECHO, "--show-requests", env=env)
+    server.get()
+    server.wait_output("^< HTTP/1.1 200 OK$")
+    assert "\x1b" not in server.output()
+
+
+def test_show_requests_on_a_terminal(cserve, tmp_path):
+    terminal, side = pty.openpty()
+    env = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        [cserve, "--show-requests", "--bind", f"unix:{tmp_path}/socket", ECHO],
+        env={**env, "ASAN_OPTIONS": "detect_leaks=0", "TERM": "xterm"},
+        stdout=side,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(side)
+    try:
+        text = os.read(terminal, 65536)
+        assert text.startswith(b"Serving HTTP on")
+        with harness.Client(f"{tmp_path}/socket") as client:
+            client.request(make_request())
+        while b"< HTTP/1.1 200 OK" not in text:
+            text += os.read(terminal, 65536)
+        assert b"\x1b[36m> GET / HTTP/1.1\x1b[0m\r\n" in text and b"\x1b[32m< HTTP/1.1 200 OK\x1b[0m" in text
+    finally:
+        process.terminate()
+        process.wait(harness.DEADLINE)
+        os.close(terminal)
 
 
 def test_show_requests_shows_refused_ones(showing):

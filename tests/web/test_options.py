@@ -201,8 +201,14 @@ def test_a_port_that_is_taken(run):
 
 @pytest.mark.parametrize(
     "bind",
-    ["127.0.0.1", "127.0.0.1:99999", "[::1:80", "no.such.host.invalid:80", "unix:", "unix:/nowhere/at/all"],
+    ["127.0.0.1", "127.0.0.1:99999", "[::1:80", ":80:", "unix:", f"unix:/{'x' * 200}", f"{'x' * 300}:80"],
 )
+def test_an_address_that_is_none_is_a_bad_option(run, bind):
+    status, output, log = run("--bind", bind, "app")
+    assert (status, output) == (2, "") and bind in log and log.startswith("cserve: --bind: ")
+
+
+@pytest.mark.parametrize("bind", ["no.such.host.invalid:80", "unix:/nowhere/at/all"])
 def test_an_address_that_does_not_do(run, bind):
     status, output, log = run("--bind", bind, "app")
     assert (status, output) == (1, "") and bind in log

@@ -366,7 +366,7 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/gone":
         gate = os.open(environ["QUERY_STRING"], os.O_RDONLY)
         os.read(gate, 1)
-        for _ in range(1_000_000):
+        for _ in range(100_000):
             if cserve.client_disconnected():
                 print("nobody listens", file=sys.stderr, flush=True)
                 return [b""]
@@ -401,6 +401,30 @@ def test_a_handler_can_ask_whether_anyone_listens(serve, gate):
         client.send(make_request(target=f"/gone?{gate.path}"))
         gate.wait_until_reached()
         client.abort()
+    gate.open()
+    server.wait_log("^nobody listens")
+
+
+@pytest.mark.parametrize(
+    "bind, listens", [("127.0.0.1:0", False), ("unix:{}/socket", True)], ids=["tcp", "unix"]
+)
+def test_a_client_that_sends_no_more_gets_its_answer(serve, gate, tmp_path, bind, listens):
+    """TCP cannot tell it from one that has left, a unix socket can; it is answered in any case."""
+    server = serve(HOOKS, "--bind", bind.format(tmp_path))
+    with server.connect() as client:
+        client.send(make_request(target=f"/gone?{gate.path}"))
+        gate.wait_until_reached()
+        client.end()
+        gate.open()
+        assert client.response().status == 200
+    server.wait_log("^somebody listens" if listens else "^nobody listens")
+
+
+def test_a_client_of_a_unix_socket_that_has_left(serve, gate, tmp_path):
+    server = serve(HOOKS, "--bind", f"unix:{tmp_path}/socket")
+    with server.connect() as client:
+        client.send(make_request(target=f"/gone?{gate.path}"))
+        gate.wait_until_reached()
     gate.open()
     server.wait_log("^nobody listens")
 
