@@ -24,8 +24,16 @@ struct loan {
 struct gateway {
     struct handler handler;  /* first: what the server holds */
     PyThreadState *away;     /* the thread's state while the GIL is let go; NULL while it is held */
-    struct exchange *serving; /* what the thread is in a call for; NULL between calls */
+    struct call *calling;    /* borrows: the call that the thread is in; NULL between calls */
+    /*
+     * Guards `calling` and its exchange. Without a GIL the monitor, and threads of the application, come near them: so the
+     * thread holds it from the beginning of a call to its end, but while application code runs. What that calls takes it.
+     */
+    struct compat_lock lock;
+    struct gateway *first;   /* borrows: the server's own */
+    struct gateway *ended;   /* of the server's own: those of threads that are over, linked by this */
     unsigned long thread;    /* the interpreter's number for it */
+    PyThreadState *state;    /* borrows: the thread's */
     const struct python_config *config; /* borrows */
     PyObject *app;           /* owned */
     PyObject *errors;        /* owned: wsgi.errors */

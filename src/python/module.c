@@ -48,7 +48,7 @@ int module_init(void)
 
     if (self == NULL || modules == NULL)
         goto done;
-    if (add_version(self) == 0 && add_exceptions(self) == 0 && hooks_init() == 0)
+    if (compat_declare_no_gil(self) == 0 && add_version(self) == 0 && add_exceptions(self) == 0 && hooks_init() == 0)
         result = PyDict_SetItemString(modules, "cserve", self);
 done:
     Py_XDECREF(self);
