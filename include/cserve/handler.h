@@ -133,6 +133,7 @@ enum handler_verdict {
 };
 
 struct handler;
+struct sighting;
 
 struct handler_ops {
     enum handler_verdict (*start)(struct handler *h, struct exchange *x);
@@ -147,16 +148,22 @@ struct handler_ops {
      */
     int64_t (*enter)(struct handler *h);
     /*
-     * The call for x, which the thread of `h` is in, has taken `age_ms`: logs that, `verdict` (a literal, such as
-     * " so far") and where it is. On another thread, whose own
-     * handler was entered. Runs code of the interpreter, so the call may have ended when this returns.
+     * On another thread than that of `h`, whose own handler was entered: keeps the call that the thread of `h` is in from
+     * ending, until let_go. The call's exchange; NULL if it is in none.
      */
-    void (*report)(struct handler *h, const struct exchange *x, int64_t age_ms, const char *verdict);
+    struct exchange *(*hold)(struct handler *h);
+    void (*let_go)(struct handler *h);
     /*
-     * Has that call raise. As report, but lets nothing go, so that the call cannot end meanwhile. True if the exchange
-     * is at rest, and so may be answered in the handler's stead.
+     * What is to be said of the call that is held: that it has taken `age_ms`, `verdict` (a literal, such as " so far") and
+     * where it is. NULL if it is over after all. `report` logs and frees it, when the call was let go.
      */
-    bool (*expire)(struct handler *h, struct exchange *x);
+    struct sighting *(*look)(struct handler *h, int64_t age_ms, const char *verdict);
+    void (*report)(struct sighting *sighting);
+    /*
+     * Has the call that is held raise. True if its exchange is at rest, and so may be answered in the handler's stead
+     * before it is let go.
+     */
+    bool (*expire)(struct handler *h);
     /*
      * Makes a handler of the same kind for the calling thread, for good; NULL with the reason logged. All calls for one
      * exchange are made on one thread, with that thread's handler; detach, on the same thread, frees it.

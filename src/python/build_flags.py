@@ -14,7 +14,7 @@ import sys
 import sysconfig
 
 OLDEST = (3, 10)
-TAG = "{}.{}".format(*sys.version_info)
+TAG = "{}.{}{}".format(*sys.version_info[:2], sys.abiflags)
 
 
 def executable():

@@ -141,6 +141,7 @@ static int lend(struct call *call)
     return input_open(call->input, &call->exchange->content);
 }
 
+/* Here as below, references are counted on the thread that made the object: there the count is never too small. */
 static void sever(struct responder **responder)
 {
     if (*responder == NULL || Py_REFCNT(*responder) == 1)
@@ -200,13 +201,16 @@ static void leave_context(struct call *call, bool keep)
 
 static void call_end(struct call *call, bool complete)
 {
+    struct gateway *g = call->gateway;
+
     call->active = false;
-    errors_end_line(call->gateway->errors);
+    errors_end_line(g->errors);
     result_close(call, complete);
     Py_CLEAR(call->environ);
     take_back(call);
+    g->calling = NULL; /* from here on the monitor lets it be */
     if (call->expired)
-        PyThreadState_SetAsyncExc(call->gateway->thread, NULL); /* it must not hit the next request */
+        PyThreadState_SetAsyncExc(g->thread, NULL); /* it must not hit the next request */
     call->expired = false;
     leave_context(call, false);
     call->exchange->state = NULL;
@@ -254,6 +258,7 @@ static enum handler_verdict settle(struct call *call, enum progress progress)
     call->active = false;
     if (progress == PROGRESS_FULL) {
         leave_context(call, true);
+        call->gateway->calling = NULL;
         return HANDLER_WAIT;
     }
     if (progress == PROGRESS_FAILED)
@@ -276,7 +281,9 @@ static int call_app(struct call *call)
         return -1;
     args[1] = call->environ;
     args[2] = (PyObject *)call->start_response;
+    compat_unlock(&g->lock, true);
     call->result = PyObject_Vectorcall(g->app, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    compat_lock(&g->lock);
     return call->result == NULL ? -1 : 0;
 }
 
@@ -285,6 +292,7 @@ enum handler_verdict call_start(struct gateway *g, struct exchange *x)
     struct call *call = call_take(g);
 
     x->state = call;
+    g->calling = call;
     call->exchange = x;
     call->index = 0;
     call->produced = 0;
@@ -297,6 +305,7 @@ enum handler_verdict call_start(struct gateway *g, struct exchange *x)
 
 enum handler_verdict call_resume(struct call *call)
 {
+    call->gateway->calling = call;
     call->active = true;
     if (PyContext_Enter(call->context) < 0) {
         Py_CLEAR(call->context);
@@ -307,6 +316,7 @@ enum handler_verdict call_resume(struct call *call)
 
 void call_cancel(struct call *call)
 {
+    call->gateway->calling = call;
     if (PyContext_Enter(call->context) < 0) {
         Py_CLEAR(call->context);
         traceback_log("The context of a request cannot be entered");
@@ -314,14 +324,14 @@ void call_cancel(struct call *call)
     call_end(call, false);
 }
 
-void call_report(const struct call *call, int64_t age_ms, const char *verdict)
+struct sighting *call_look(const struct call *call, int64_t age_ms, const char *verdict)
 {
     char heading[HEADING_MAX], text[CALL_TEXT_MAX];
 
     call_describe(call, text);
     snprintf(heading, sizeof(heading), "%s has taken %.1f s%s; the application is at", text, (double)age_ms / 1000,
              verdict);
-    traceback_log_thread(heading, call->gateway->thread);
+    return traceback_look(heading, call->gateway->state);
 }
 
 bool call_expire(struct call *call)

@@ -28,7 +28,7 @@ struct call {
     bool started;              /* start_response was called, and with the right arguments */
     bool single;               /* the result has a len(), which is 1 */
     bool excess_logged;
-    bool draining;             /* write() waits for the client, without the GIL */
+    bool draining;             /* write() waits for the client, without GIL and lock */
     bool expired;              /* RequestTimeout was raised in it */
 };
 
@@ -47,15 +47,8 @@ enum handler_verdict call_resume(struct call *call);
 /* Ends a call that waits: the client is gone. */
 void call_cancel(struct call *call);
 
-/*
- * The call has taken `age_ms`: logs that, `verdict` and where it is. On another thread than the call's, with the GIL, which
- * others may have meanwhile: afterwards the call may be over.
- */
-void call_report(const struct call *call, int64_t age_ms, const char *verdict);
-/*
- * Has cserve.RequestTimeout raised in the call. As call_report, but keeps the GIL. True if nothing of its exchange is in
- * use now.
- */
+/* As handler_ops.look and expire: on another thread than the call's, with the GIL and the lock of its gateway. */
+struct sighting *call_look(const struct call *call, int64_t age_ms, const char *verdict);
 bool call_expire(struct call *call);
 
 /* Frees the calls that are idle in g. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wsgi.errors. One object serves all requests of a gateway. Text that has no newline yet is held back, up to
+ * wsgi.errors. One object serves all requests of a gateway, and whatever threads the application gives it to. Text that has no newline yet is held back, up to
  * a bound; what UTF-8 cannot hold (lone surrogates) is written as an escape rather than refused.
  */
 #include "errors.h"
@@ -27,8 +27,8 @@ static void write_held(struct errors *self, size_t len)
         buf_release(&self->held);
 }
 
-/* Writes all up to and with the last newline; all of it if the rest would be too much to hold. */
-static void put(struct errors *self, const char *bytes, size_t len)
+/* Adds to what is held; writes all up to and with the last newline; all of it if the rest would be too much to hold. */
+static void hold(struct errors *self, const char *bytes, size_t len)
 {
     const char *newline;
     size_t whole;
@@ -41,12 +41,24 @@ static void put(struct errors *self, const char *bytes, size_t len)
     write_held(self, whole);
 }
 
+static void put(struct errors *self, const char *bytes, size_t len)
+{
+    struct compat_section section;
+
+    compat_section_begin(&section, (PyObject *)self);
+    hold(self, bytes, len);
+    compat_section_end(&section);
+}
+
 void errors_end_line(PyObject *errors)
 {
     struct errors *self = (struct errors *)errors;
+    struct compat_section section;
 
+    compat_section_begin(&section, errors);
     if (self->held.len > 0 || self->inside_line)
-        put(self, "\n", 1);
+        hold(self, "\n", 1);
+    compat_section_end(&section);
 }
 
 /* 0, or -1 with an exception set. */
@@ -100,8 +112,11 @@ static PyObject *errors_writelines(PyObject *self, PyObject *lines)
 static PyObject *errors_flush(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     struct errors *self = (struct errors *)object;
+    struct compat_section section;
 
+    compat_section_begin(&section, object);
     write_held(self, self->held.len);
+    compat_section_end(&section);
     Py_RETURN_NONE;
 }
 

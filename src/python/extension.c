@@ -205,7 +205,7 @@ PyMODINIT_FUNC PyInit__core(void)
 {
     PyObject *self = PyModule_Create(&module);
 
-    if (self != NULL && module_fill(self) != 0)
+    if (self != NULL && (compat_declare_no_gil(self) != 0 || module_fill(self) != 0))
         Py_CLEAR(self);
     return self;
 }

@@ -3,7 +3,7 @@
  * The gateway as the server sees it: loading and dropping the application, and who has the GIL. A thread
  * takes the GIL with the first request of a batch of events and keeps it until it is about to block, so that
  * a busy loop takes it once for many requests. While application code runs, the interpreter shares it among
- * threads as ever.
+ * threads as ever. In a free-threaded interpreter it is the same calls that attach the thread and detach it.
  */
 #include "gateway.h"
 
@@ -45,11 +45,12 @@ static enum handler_verdict on_start(struct handler *h, struct exchange *x)
 {
     struct gateway *g = (struct gateway *)h;
     enum handler_verdict verdict;
+    bool taken;
 
     gateway_enter(g);
-    g->serving = x;
+    taken = compat_lock(&g->lock);
     verdict = call_start(g, x);
-    g->serving = NULL;
+    compat_unlock(&g->lock, taken);
     return verdict;
 }
 
@@ -57,18 +58,24 @@ static enum handler_verdict on_resume(struct handler *h, struct exchange *x)
 {
     struct gateway *g = (struct gateway *)h;
     enum handler_verdict verdict;
+    bool taken;
 
     gateway_enter(g);
-    g->serving = x;
+    taken = compat_lock(&g->lock);
     verdict = call_resume(x->state);
-    g->serving = NULL;
+    compat_unlock(&g->lock, taken);
     return verdict;
 }
 
 static void on_cancel(struct handler *h, struct exchange *x)
 {
-    gateway_enter((struct gateway *)h);
+    struct gateway *g = (struct gateway *)h;
+    bool taken;
+
+    gateway_enter(g);
+    taken = compat_lock(&g->lock);
     call_cancel(x->state);
+    compat_unlock(&g->lock, taken);
 }
 
 static void on_leave(struct handler *h)
@@ -88,18 +95,30 @@ static int64_t on_enter(struct handler *h)
     return clock_us() - began_us;
 }
 
-/* Until the application is called there is nothing to end. */
-static void on_report(struct handler *h, const struct exchange *x, int64_t age_ms, const char *verdict)
+static struct exchange *on_hold(struct handler *h)
 {
-    (void)h;
-    if (x->state != NULL)
-        call_report(x->state, age_ms, verdict);
+    struct gateway *g = (struct gateway *)h;
+
+    compat_lock(&g->lock);
+    return g->calling != NULL ? g->calling->exchange : NULL;
 }
 
-static bool on_expire(struct handler *h, struct exchange *x)
+static void on_let_go(struct handler *h)
 {
-    (void)h;
-    return x->state != NULL && call_expire(x->state);
+    compat_unlock(&((struct gateway *)h)->lock, true);
+}
+
+/* What was done since it was held may have run code that let the GIL go. */
+static struct sighting *on_look(struct handler *h, int64_t age_ms, const char *verdict)
+{
+    const struct call *call = ((struct gateway *)h)->calling;
+
+    return call != NULL ? call_look(call, age_ms, verdict) : NULL;
+}
+
+static bool on_expire(struct handler *h)
+{
+    return call_expire(((struct gateway *)h)->calling);
 }
 
 static struct handler *on_attach(struct handler *h);
@@ -111,13 +130,16 @@ static const struct handler_ops gateway_ops = {
     .cancel = on_cancel,
     .leave = on_leave,
     .enter = on_enter,
-    .report = on_report,
+    .hold = on_hold,
+    .let_go = on_let_go,
+    .look = on_look,
+    .report = traceback_report,
     .expire = on_expire,
     .attach = on_attach,
     .detach = on_detach,
 };
 
-static void gateway_free(struct gateway *g)
+static void gateway_release(struct gateway *g)
 {
     call_free_idle(g);
     environ_factory_release(&g->environ);
@@ -129,7 +151,26 @@ static void gateway_free(struct gateway *g)
     Py_XDECREF(g->warned);
     Py_XDECREF(g->errors);
     free(g->scratch);
-    free(g);
+}
+
+/* Threads of the application may have objects that know the gateway: it goes when there is no Python any more. */
+static void keep_ended(struct gateway *first, struct gateway *g)
+{
+    bool taken = compat_lock(&first->lock);
+
+    g->ended = first->ended;
+    first->ended = g;
+    compat_unlock(&first->lock, taken);
+}
+
+static void free_all(struct gateway *g)
+{
+    while (g != NULL) {
+        struct gateway *next = g->ended;
+
+        free(g);
+        g = next;
+    }
 }
 
 /* 0, or -1 with an exception set. `app` and `warned` are set. */
@@ -158,6 +199,7 @@ static struct gateway *gateway_new(const struct python_config *config)
     g->handler.ops = &gateway_ops;
     g->config = config;
     g->thread = PyThread_get_thread_ident();
+    g->state = PyThreadState_Get();
     mem_pool_init(&g->loans, sizeof(struct loan), LOANS_KEPT);
     current = g;
     return g;
@@ -166,7 +208,7 @@ static struct gateway *gateway_new(const struct python_config *config)
 /* The thread state lives as long as the thread, so that thread-locals and database connections do. */
 static struct handler *on_attach(struct handler *h)
 {
-    const struct gateway *first = (const struct gateway *)h;
+    struct gateway *first = (struct gateway *)h;
     PyThreadState *state = PyThreadState_New(PyInterpreterState_Main());
     struct gateway *g;
 
@@ -174,6 +216,7 @@ static struct handler *on_attach(struct handler *h)
         return NULL;
     PyEval_RestoreThread(state);
     g = gateway_new(first->config);
+    g->first = first;
     g->app = Py_NewRef(first->app);
     g->warned = Py_NewRef(first->warned);
     if (gateway_furnish(g) == 0)
@@ -188,7 +231,8 @@ static void on_detach(struct handler *h)
     struct gateway *g = (struct gateway *)h;
 
     gateway_enter(g);
-    gateway_free(g);
+    gateway_release(g);
+    keep_ended(g->first, g);
     current = NULL;
     PyThreadState_Clear(PyThreadState_Get());
     PyThreadState_DeleteCurrent();
@@ -223,7 +267,8 @@ struct handler *python_load(const struct python_config *config)
         return &g->handler;
     if (PyErr_Occurred())
         traceback_log(APP_FAILED);
-    gateway_free(g);
+    gateway_release(g);
+    free_all(g);
     return NULL;
 }
 
@@ -240,5 +285,10 @@ void gateway_end(struct handler *handler)
         return;
     gateway_enter(g);
     hooks_worker_exit();
-    gateway_free(g);
+    gateway_release(g);
+}
+
+void gateway_free(struct handler *handler)
+{
+    free_all((struct gateway *)handler);
 }

@@ -24,9 +24,17 @@ struct loan {
 struct gateway {
     struct handler handler;  /* first: what the server holds */
     PyThreadState *away;     /* the thread's state while the GIL is let go; NULL while it is held */
-    struct exchange *serving; /* what the thread is in a call for; NULL between calls */
+    struct call *calling;    /* borrows: the call that the thread is in; NULL between calls */
+    /*
+     * Guards `calling` and its exchange. Without a GIL the monitor, and threads of the application, come near them: so the
+     * thread holds it from the beginning of a call to its end, but while application code runs. What that calls takes it.
+     */
+    struct compat_lock lock;
+    struct gateway *first;   /* borrows: the server's own */
+    struct gateway *ended;   /* of the server's own: those of threads that are over, linked by this */
     bool failed;             /* it answers in the stead of an application that does not load */
     unsigned long thread;    /* the interpreter's number for it */
+    PyThreadState *state;    /* borrows: the thread's */
     const struct python_config *config; /* borrows */
     PyObject *app;           /* owned */
     PyObject *errors;        /* owned: wsgi.errors */
@@ -45,8 +53,12 @@ struct gateway {
 void gateway_enter(struct gateway *g);
 void gateway_leave(struct gateway *g);
 
-/* Calls what the application gave to cserve.worker_exit, and frees the handler; or NULL. */
+/*
+ * Calls what the application gave to cserve.worker_exit, and lets go of all objects; `handler` may be NULL. It is freed
+ * when there is no Python any more: threads of the application may know it until then.
+ */
 void gateway_end(struct handler *handler);
+void gateway_free(struct handler *handler);
 
 /* The calling thread's. */
 struct gateway *gateway_current(void);

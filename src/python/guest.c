@@ -268,10 +268,13 @@ static void run_atexit(void)
 void python_stop(struct handler *handler)
 {
     gateway_end(handler);
-    if (forked && called)
+    if (forked && called) {
         run_atexit();
-    else if (forked && Py_FinalizeEx() < 0)
+        return; /* the interpreter, and with it what may know the handler, goes on to the end of the process */
+    }
+    if (forked && Py_FinalizeEx() < 0)
         log_warning("output of the application was lost at the end: stdout or stderr could not be flushed");
+    gateway_free(handler);
 }
 
 void python_exit(int status)

@@ -9,7 +9,7 @@
 #include "cserve/handler.h"
 #include "cserve/python.h"
 
-#include "gateway.h"
+#include "call.h"
 #include "traceback.h"
 
 static PyObject *post_fork;   /* owned: list of callables */
@@ -37,13 +37,17 @@ static PyObject *add_worker_exit(PyObject *Py_UNUSED(self), PyObject *function)
 
 static PyObject *client_disconnected(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
 {
-    const struct gateway *g = gateway_current();
+    struct gateway *g = gateway_current();
+    bool taken, left;
 
-    if (g == NULL || g->serving == NULL) {
+    if (g == NULL || g->calling == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "this thread is not answering a request");
         return NULL;
     }
-    return PyBool_FromLong(exchange_has_left(g->serving));
+    taken = compat_lock(&g->lock);
+    left = exchange_has_left(g->calling->exchange);
+    compat_unlock(&g->lock, taken);
+    return PyBool_FromLong(left);
 }
 
 PyDoc_STRVAR(post_fork_doc,
@@ -81,10 +85,10 @@ int hooks_init(void)
 /* 0, or -1 with an exception set. */
 static int call_at(PyObject *list, Py_ssize_t i)
 {
-    PyObject *function = Py_NewRef(PyList_GET_ITEM(list, i)); /* it may change the list */
-    PyObject *result = PyObject_CallNoArgs(function);
+    PyObject *function = compat_list_item(list, i); /* it may change the list */
+    PyObject *result = function != NULL ? PyObject_CallNoArgs(function) : NULL;
 
-    Py_DECREF(function);
+    Py_XDECREF(function);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }

@@ -206,26 +206,23 @@ static int parse_limit(struct input *in, const char *method, PyObject *const *ar
     return 0;
 }
 
-static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *do_read(struct input *in, PyObject *const *args, Py_ssize_t count)
 {
-    struct input *in = (struct input *)self;
     uint64_t limit;
 
     return parse_limit(in, "read", args, count, &limit) < 0 ? NULL : take_bytes(in, limit);
 }
 
-static PyObject *input_readline(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *do_readline(struct input *in, PyObject *const *args, Py_ssize_t count)
 {
-    struct input *in = (struct input *)self;
     uint64_t limit;
 
     return parse_limit(in, "readline", args, count, &limit) < 0 ? NULL : take_line(in, limit);
 }
 
 /* As io has it: whole lines, until they are at least as long together as the hint, if that is positive. */
-static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *do_readlines(struct input *in, PyObject *const *args, Py_ssize_t count)
 {
-    struct input *in = (struct input *)self;
     PyObject *lines, *line = NULL;
     uint64_t hint, end;
 
@@ -242,14 +239,13 @@ static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize
     return lines;
 }
 
-static PyObject *input_readinto(PyObject *self, PyObject *target)
+static PyObject *do_readinto(struct input *in, PyObject *const *args, Py_ssize_t Py_UNUSED(count))
 {
-    struct input *in = (struct input *)self;
     Py_buffer room;
     size_t len;
     int status;
 
-    if (check_open(in) < 0 || PyObject_GetBuffer(target, &room, PyBUF_CONTIG) < 0)
+    if (check_open(in) < 0 || PyObject_GetBuffer(args[0], &room, PyBUF_CONTIG) < 0)
         return NULL;
     len = (uint64_t)room.len < left(in) ? (size_t)room.len : (size_t)left(in);
     status = take(in, room.buf, len);
@@ -257,13 +253,49 @@ static PyObject *input_readinto(PyObject *self, PyObject *target)
     return status < 0 ? NULL : PyLong_FromSize_t(len);
 }
 
-static PyObject *input_next(PyObject *self)
+static PyObject *do_next(struct input *in, PyObject *const *Py_UNUSED(args), Py_ssize_t Py_UNUSED(count))
 {
-    struct input *in = (struct input *)self;
-
     if (check_open(in) < 0 || left(in) == 0)
         return NULL;
     return take_line(in, left(in));
+}
+
+/* Does it while no other thread that has the input does anything with it, nor ends its request. */
+static PyObject *alone(PyObject *(*method)(struct input *, PyObject *const *, Py_ssize_t), PyObject *self,
+                       PyObject *const *args, Py_ssize_t count)
+{
+    struct compat_section section;
+    PyObject *result;
+
+    compat_section_begin(&section, self);
+    result = method((struct input *)self, args, count);
+    compat_section_end(&section);
+    return result;
+}
+
+static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return alone(do_read, self, args, count);
+}
+
+static PyObject *input_readline(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return alone(do_readline, self, args, count);
+}
+
+static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    return alone(do_readlines, self, args, count);
+}
+
+static PyObject *input_readinto(PyObject *self, PyObject *target)
+{
+    return alone(do_readinto, self, &target, 1);
+}
+
+static PyObject *input_next(PyObject *self)
+{
+    return alone(do_next, self, NULL, 0);
 }
 
 static void input_dealloc(PyObject *self)
@@ -310,7 +342,8 @@ struct input *input_new(void)
     return in;
 }
 
-int input_open(struct input *in, const struct content *content)
+/* 0, or -1 with an exception set. */
+static int open_content(struct input *in, const struct content *content)
 {
     in->bytes = content->bytes != NULL ? content->bytes : "";
     in->len = content->len;
@@ -325,8 +358,22 @@ int input_open(struct input *in, const struct content *content)
     return 0;
 }
 
+int input_open(struct input *in, const struct content *content)
+{
+    struct compat_section section;
+    int status;
+
+    compat_section_begin(&section, (PyObject *)in);
+    status = open_content(in, content);
+    compat_section_end(&section);
+    return status;
+}
+
 void input_sever(struct input *in)
 {
+    struct compat_section section;
+
+    compat_section_begin(&section, (PyObject *)in);
     in->open = false;
     in->bytes = NULL;
     in->len = in->at = 0;
@@ -334,4 +381,5 @@ void input_sever(struct input *in)
     free(in->window);
     in->window = NULL;
     in->window_len = 0;
+    compat_section_end(&section);
 }

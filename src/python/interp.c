@@ -123,6 +123,7 @@ void python_stop(struct handler *handler)
     gateway_end(handler);
     if (Py_FinalizeEx() < 0)
         log_warning("output of the application was lost at the end: stdout or stderr could not be flushed");
+    gateway_free(handler);
 }
 
 void python_exit(int status)

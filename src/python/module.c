@@ -88,7 +88,7 @@ int module_init(void)
 
     if (self == NULL || modules == NULL)
         goto done;
-    if (module_fill(self) == 0)
+    if (compat_declare_no_gil(self) == 0 && module_fill(self) == 0)
         result = PyDict_SetItemString(modules, "cserve", self);
 done:
     Py_XDECREF(self);

@@ -98,7 +98,19 @@ static enum progress sequence_send(struct call *call)
     return PROGRESS_COMPLETE;
 }
 
-static enum progress sequence_begin(struct call *call)
+/* As sequence_send, for a list or tuple that another thread may be about to change. */
+static enum progress sequence_resume(struct call *call)
+{
+    struct compat_section section;
+    enum progress progress;
+
+    compat_section_begin(&section, call->result);
+    progress = sequence_send(call);
+    compat_section_end(&section);
+    return progress;
+}
+
+static enum progress sequence_start(struct call *call)
 {
     int64_t total = sequence_total(call->result);
 
@@ -107,6 +119,17 @@ static enum progress sequence_begin(struct call *call)
     if (!exchange_is_committed(call->exchange))
         exchange_commit(call->exchange, total);
     return is_bodyless(call->exchange) ? PROGRESS_COMPLETE : sequence_send(call);
+}
+
+static enum progress sequence_begin(struct call *call)
+{
+    struct compat_section section;
+    enum progress progress;
+
+    compat_section_begin(&section, call->result);
+    progress = sequence_start(call);
+    compat_section_end(&section);
+    return progress;
 }
 
 /* Iterators. */
@@ -142,13 +165,24 @@ static enum progress iterator_end(struct call *call)
     return PROGRESS_COMPLETE;
 }
 
+/* The next item: new reference, or NULL, maybe with an exception set. */
+static PyObject *iterator_next(struct call *call)
+{
+    PyObject *item;
+
+    compat_unlock(&call->gateway->lock, true);
+    item = PyIter_Next(call->iterator);
+    compat_lock(&call->gateway->lock);
+    return item;
+}
+
 static enum progress iterator_send(struct call *call)
 {
     struct exchange *x = call->exchange;
     enum exchange_result result;
     PyObject *item;
 
-    while ((item = PyIter_Next(call->iterator)) != NULL) {
+    while ((item = iterator_next(call)) != NULL) {
         int status = item_send(call, item, &result);
 
         Py_DECREF(item);
@@ -197,11 +231,11 @@ static enum progress iterator_begin(struct call *call)
 {
     if (check_iterable(call->result) < 0)
         return PROGRESS_FAILED;
+    compat_unlock(&call->gateway->lock, true);
     call->iterator = PyObject_GetIter(call->result);
-    if (call->iterator == NULL)
-        return PROGRESS_FAILED;
-    call->single = is_single(call->result);
-    return iterator_send(call);
+    call->single = call->iterator != NULL && is_single(call->result);
+    compat_lock(&call->gateway->lock);
+    return call->iterator != NULL ? iterator_send(call) : PROGRESS_FAILED;
 }
 
 /* Files. */
@@ -268,7 +302,7 @@ enum progress result_begin(struct call *call)
 
 enum progress result_resume(struct call *call)
 {
-    return call->iterator != NULL ? iterator_send(call) : sequence_send(call);
+    return call->iterator != NULL ? iterator_send(call) : sequence_resume(call);
 }
 
 void result_close(struct call *call, bool complete)
@@ -284,8 +318,10 @@ void result_close(struct call *call, bool complete)
             goto done;
         if (complete && !PyGen_CheckExact(result))
             exchange_flush(call->exchange);
+        compat_unlock(&call->gateway->lock, true);
         returned = PyObject_CallNoArgs(close);
         Py_XDECREF(returned);
+        compat_lock(&call->gateway->lock);
     }
     if (PyErr_Occurred()) {
         call_describe(call, text);

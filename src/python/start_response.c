@@ -17,15 +17,22 @@
 
 enum { WARNED_MAX = 256 }; /* names that are remembered as warned of */
 
-/* The call that lent the object, if it may be used now; else NULL with an exception set. */
-static struct call *active_call(PyObject *self, const char *what)
+/*
+ * The call that lent the object, if it may be used now: with the lock of its gateway, which is to be unlocked with *taken.
+ * Else NULL with an exception set.
+ */
+static struct call *active_call(struct responder *self, const char *what, bool *taken)
 {
-    struct call *call = ((struct responder *)self)->owner;
+    struct call *call;
+    const char *when;
 
+    *taken = compat_lock(&self->gateway->lock);
+    call = self->owner;
     if (call != NULL && call->active)
         return call;
-    PyErr_Format(PyExc_RuntimeError, "WSGI: %s was called %s", what,
-                 call == NULL ? "after its request had ended" : "while the application was not running");
+    when = call == NULL ? "after its request had ended" : "while the application was not running";
+    compat_unlock(&self->gateway->lock, *taken);
+    PyErr_Format(PyExc_RuntimeError, "WSGI: %s was called %s", what, when);
     return NULL;
 }
 
@@ -131,11 +138,15 @@ static int stage_fields(struct call *call, PyObject *headers)
     if (!PyList_CheckExact(headers))
         return raise_type("the headers", "a list", headers);
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
-        PyObject *pair = PyList_GET_ITEM(headers, i);
+        PyObject *pair = Py_NewRef(PyList_GET_ITEM(headers, i)); /* to say what is wrong may run code that changes the list */
+        int status;
 
         if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2)
-            return raise_type("each of the headers", "a tuple of name and value", pair);
-        if (stage_field(call, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1)) < 0)
+            status = raise_type("each of the headers", "a tuple of name and value", pair);
+        else
+            status = stage_field(call, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+        Py_DECREF(pair);
+        if (status < 0)
             return -1;
     }
     return 0;
@@ -207,23 +218,38 @@ static int parse_arguments(PyObject *const *args, Py_ssize_t count, PyObject *na
     return 0;
 }
 
-static PyObject *start_response_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names)
+static PyObject *begin_response(struct call *call, PyObject *const *args, size_t flags, PyObject *names)
 {
-    struct call *call = active_call(self, "start_response");
+    struct compat_section section;
     PyObject *exc_info;
+    int status;
 
-    if (call == NULL || parse_arguments(args, PyVectorcall_NARGS(flags), names, &exc_info) < 0)
-        return NULL;
-    if (check_turn(call, exc_info) < 0)
+    if (parse_arguments(args, PyVectorcall_NARGS(flags), names, &exc_info) < 0 || check_turn(call, exc_info) < 0)
         return NULL;
     call->started = false;
-    if (stage_head(call, args[0], args[1]) < 0)
+    compat_section_begin(&section, args[1]);
+    status = stage_head(call, args[0], args[1]);
+    compat_section_end(&section);
+    if (status < 0)
         return NULL;
     call->started = true;
     return Py_NewRef((PyObject *)call->write);
 }
 
-/* Waits, with the GIL let go, until the client has read enough for more. */
+static PyObject *start_response_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names)
+{
+    bool taken;
+    struct call *call = active_call((struct responder *)self, "start_response", &taken);
+    PyObject *write;
+
+    if (call == NULL)
+        return NULL;
+    write = begin_response(call, args, flags, names);
+    compat_unlock(&call->gateway->lock, taken);
+    return write;
+}
+
+/* Waits, with GIL and lock let go, until the client has read enough for more. */
 static enum exchange_result drain(struct call *call)
 {
     struct gateway *g = call->gateway;
@@ -233,21 +259,20 @@ static enum exchange_result drain(struct call *call)
         return result;
     call->active = false;
     call->draining = true;
+    compat_unlock(&g->lock, true);
     gateway_leave(g);
     result = exchange_drain(call->exchange);
     gateway_enter(g);
+    compat_lock(&g->lock);
     call->draining = false;
     call->active = true;
     return result;
 }
 
-static PyObject *write_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names)
+static PyObject *write_bytes(struct call *call, PyObject *const *args, size_t flags, PyObject *names)
 {
-    struct call *call = active_call(self, "write");
     enum exchange_result result;
 
-    if (call == NULL)
-        return NULL;
     if (PyVectorcall_NARGS(flags) != 1 || (names != NULL && PyTuple_GET_SIZE(names) > 0)) {
         PyErr_SetString(PyExc_TypeError, "WSGI: write takes one argument, bytes");
         return NULL;
@@ -256,7 +281,7 @@ static PyObject *write_call(PyObject *self, PyObject *const *args, size_t flags,
         raise_type("the argument of write", "bytes", args[0]);
         return NULL;
     }
-    if (PyThread_get_thread_ident() != call->gateway->thread) {
+    if (call->gateway != gateway_current()) {
         PyErr_SetString(PyExc_RuntimeError, "WSGI: write was called on another thread than the application");
         return NULL;
     }
@@ -270,6 +295,19 @@ static PyObject *write_call(PyObject *self, PyObject *const *args, size_t flags,
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+static PyObject *write_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names)
+{
+    bool taken;
+    struct call *call = active_call((struct responder *)self, "write", &taken);
+    PyObject *none;
+
+    if (call == NULL)
+        return NULL;
+    none = write_bytes(call, args, flags, names);
+    compat_unlock(&call->gateway->lock, taken);
+    return none;
 }
 
 static void responder_dealloc(PyObject *self)
@@ -311,6 +349,7 @@ static struct responder *responder_new(PyTypeObject *type, vectorcallfunc functi
     if (self == NULL)
         return NULL;
     self->function = function;
+    self->gateway = call->gateway;
     self->owner = call;
     return self;
 }

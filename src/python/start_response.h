@@ -9,10 +9,12 @@
 #include "compat.h"
 
 struct call;
+struct gateway;
 
 struct responder {
     PyObject_HEAD
     vectorcallfunc function;
+    struct gateway *gateway; /* borrows: of the call's thread */
     struct call *owner;      /* borrows; NULL when severed */
 };
 

@@ -8,8 +8,14 @@
 #include "compat.h"
 #include "traceback.h"
 
+#include <frameobject.h>
+#include <stdlib.h>
+
 #include "cserve/buf.h"
 #include "cserve/log.h"
+#include "cserve/mem.h"
+
+enum { STACK_MAX = 128 };
 
 /* The lines that a function of the traceback module returns, as one str. Steals lines. */
 static PyObject *join_lines(PyObject *lines)
@@ -37,21 +43,63 @@ static PyObject *format(PyObject *error)
     return text;
 }
 
-/* The stack of a thread as one str. New reference, or NULL, with an exception set unless it has none. */
-static PyObject *format_thread(unsigned long thread)
+/* Where a thread is: its innermost calls, the last one first. */
+struct sighting {
+    char *heading; /* owned */
+    PyThreadState *thread;
+    int count;
+    struct {
+        PyCodeObject *code; /* owned */
+        int line;
+    } calls[STACK_MAX];
+};
+
+/* Of a thread that runs, neither the frames nor the line they are at may be looked at. */
+static int take_calls(PyObject *Py_UNUSED(object), void *arg)
+{
+    struct sighting *seen = arg;
+    PyFrameObject *frame = PyThreadState_GetFrame(seen->thread), *caller;
+
+    for (; frame != NULL && seen->count < STACK_MAX; frame = caller) {
+        seen->calls[seen->count].code = PyFrame_GetCode(frame);
+        seen->calls[seen->count++].line = PyFrame_GetLineNumber(frame);
+        caller = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+    }
+    Py_XDECREF(frame);
+    return 0;
+}
+
+/* A call as the traceback module takes it: file, line, function, and that it is to find the source. */
+static PyObject *describe_call(PyCodeObject *code, int line)
+{
+    PyObject *file = PyObject_GetAttrString((PyObject *)code, "co_filename");
+    PyObject *name = file != NULL ? PyObject_GetAttrString((PyObject *)code, "co_name") : NULL;
+    PyObject *call = name != NULL ? Py_BuildValue("(OiOO)", file, line, name, Py_None) : NULL;
+
+    Py_XDECREF(name);
+    Py_XDECREF(file);
+    return call;
+}
+
+/* The stack as one str. New reference, or NULL, with an exception set unless it is empty. */
+static PyObject *format_calls(const struct sighting *seen)
 {
     PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *function = PySys_GetObject("_current_frames"); /* borrowed */
-    PyObject *frames = function != NULL ? PyObject_CallNoArgs(function) : NULL;
-    PyObject *key = PyLong_FromUnsignedLong(thread);
-    PyObject *frame = NULL, *text = NULL;
+    PyObject *calls = module != NULL && seen->count > 0 ? PyList_New(seen->count) : NULL;
+    PyObject *text = NULL;
 
-    if (frames != NULL && key != NULL)
-        frame = PyDict_GetItemWithError(frames, key); /* borrowed */
-    if (module != NULL && frame != NULL)
-        text = join_lines(PyObject_CallMethod(module, "format_stack", "O", frame));
-    Py_XDECREF(key);
-    Py_XDECREF(frames);
+    for (int i = 0; i < seen->count && calls != NULL; i++) {
+        PyObject *call = describe_call(seen->calls[i].code, seen->calls[i].line);
+
+        if (call != NULL)
+            PyList_SET_ITEM(calls, seen->count - 1 - i, call);
+        else
+            Py_CLEAR(calls);
+    }
+    if (calls != NULL)
+        text = join_lines(PyObject_CallMethod(module, "format_list", "O", calls));
+    Py_XDECREF(calls);
     Py_XDECREF(module);
     return text;
 }
@@ -112,10 +160,24 @@ void traceback_log(const char *heading)
     Py_DECREF(error);
 }
 
-void traceback_log_thread(const char *heading, unsigned long thread)
+struct sighting *traceback_look(const char *heading, PyThreadState *thread)
 {
-    PyObject *text = format_thread(thread);
+    struct sighting *seen = mem_zalloc(sizeof(*seen));
 
-    log_both(LOG_LEVEL_WARNING, heading, text, "(not in Python code)");
+    seen->heading = mem_strndup(heading, strlen(heading));
+    seen->thread = thread;
+    compat_look_at_threads(take_calls, seen);
+    return seen;
+}
+
+void traceback_report(struct sighting *seen)
+{
+    PyObject *text = format_calls(seen);
+
+    log_both(LOG_LEVEL_WARNING, seen->heading, text, "(not in Python code)");
     Py_XDECREF(text);
+    for (int i = 0; i < seen->count; i++)
+        Py_DECREF(seen->calls[i].code);
+    free(seen->heading);
+    free(seen);
 }

@@ -3,6 +3,8 @@
 #ifndef PYTHON_TRACEBACK_H
 #define PYTHON_TRACEBACK_H
 
+#include "compat.h"
+
 /*
  * Takes away the exception that is set and logs it as one error under a heading of one line: "heading:", then
  * the traceback, indented and with control characters escaped, so that nothing in it can pass for a line of
@@ -10,10 +12,13 @@
  */
 void traceback_log(const char *heading);
 
+struct sighting;
+
 /*
- * Logs as a warning, in the same form, where the thread with this number is in its Python code. No exception
- * may be set, and none is afterwards.
+ * Where another thread, which must not end meanwhile, is in its Python code. To be logged as a warning, in the same form, by
+ * traceback_report, which also frees it. No exception may be set then, and none is afterwards.
  */
-void traceback_log_thread(const char *heading, unsigned long thread);
+struct sighting *traceback_look(const char *heading, PyThreadState *thread);
+void traceback_report(struct sighting *sighting);
 
 #endif

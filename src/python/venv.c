@@ -125,11 +125,11 @@ static bool is_our_version(struct str version)
     return version.len == (size_t)len || version.ptr[len] == '.';
 }
 
-/* The version by what an environment holds, for one whose pyvenv.cfg is silent. */
-static bool has_our_packages(const char *dir)
+/* Whether an environment holds packages for our version, and a build with or without "t": free threads. */
+static bool has_packages(const char *dir, const char *abi)
 {
     char lib[32];
-    snprintf(lib, sizeof(lib), "lib/python%d.%d", PY_MAJOR_VERSION, PY_MINOR_VERSION);
+    snprintf(lib, sizeof(lib), "lib/python%d.%d%s", PY_MAJOR_VERSION, PY_MINOR_VERSION, abi);
     char *path = join(dir, lib);
     bool found = access(path, F_OK) == 0;
 
@@ -140,19 +140,20 @@ static bool has_our_packages(const char *dir)
 static int check_version(const struct venv *venv, const struct venv_seeker *seeker, struct str cfg)
 {
     struct str version = cfg_value(cfg, STR("version"));
+    bool is_other_abi = !has_packages(venv->dir, COMPAT_ABI) && has_packages(venv->dir, COMPAT_OTHER_ABI);
 
     if (version.len == 0)
         version = cfg_value(cfg, STR("version_info"));
-    if (version.len == 0 && has_our_packages(venv->dir))
+    if (version.len == 0 && has_packages(venv->dir, COMPAT_ABI)) /* its pyvenv.cfg is silent */
         return 0;
     if (version.len == 0)
         version = STR("of an unknown version");
-    if (is_our_version(version))
+    if (is_our_version(version) && !is_other_abi)
         return 0;
-    log_critical("the virtual environment %s (from %s) is for Python %.*s, but this cserve has Python %s "
-                 "(%s). Make the environment with %s -m venv, or %s%s%s",
-                 venv->dir, venv->source, (int)version.len, version.ptr, PY_VERSION, seeker->python, seeker->python,
-                 seeker->remedy[0], venv->dir, seeker->remedy[1]);
+    log_critical("the virtual environment %s (from %s) is for Python %.*s%s, but this cserve has Python %s" COMPAT_ABI
+                 " (%s). Make the environment with %s -m venv, or %s%s%s",
+                 venv->dir, venv->source, (int)version.len, version.ptr, is_other_abi ? COMPAT_OTHER_ABI : "",
+                 PY_VERSION, seeker->python, seeker->python, seeker->remedy[0], venv->dir, seeker->remedy[1]);
     return -1;
 }
 

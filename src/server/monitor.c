@@ -7,7 +7,7 @@
  * most until the next deadline, so an idle server wakes for nothing.
  *
  * A request that takes longer than config.slow_request_ms is reported, once, with where it is. A call that takes longer than
- * config.timeout_ms is ended. The monitor takes the GIL for that: while it keeps it, the call
+ * config.timeout_ms is ended. The monitor takes the GIL for that and holds the call: until it lets go, the call
  * cannot return, so the request is there to be looked at and answered. A handler that is still in its call
  * some seconds later is beyond us, and whoever supervises this process is told.
  */
@@ -39,6 +39,7 @@ void monitor_init(struct server *s)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&m->wake, &attributes);
     pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&m->ended, NULL);
     m->thread.server = s;
     sendq_pool_init(&m->thread.sendq_pool, POOLED_PIECES);
 }
@@ -48,6 +49,7 @@ void monitor_release(struct server *s)
     sendq_pool_release(&s->monitor.thread.sendq_pool);
     buf_release(&s->monitor.thread.lines_text);
     pthread_cond_destroy(&s->monitor.wake);
+    pthread_cond_destroy(&s->monitor.ended);
 }
 
 void monitor_wake(struct server *s)
@@ -82,54 +84,89 @@ static bool arm_watchdog(timer_t *timer, int64_t after_ms)
     return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 && timer_settime(*timer, 0, &after, NULL) == 0;
 }
 
-/* Takes the GIL, for which it waits no longer than a call that is `age_ms` old may keep it. */
+/* Takes the GIL. For that, and for what follows up to unwatch, it waits no longer than a call that is `age_ms` old may keep it. */
 static void enter(struct server *s, int64_t age_ms)
 {
-    struct thread *me = &s->monitor.thread;
+    struct monitor *m = &s->monitor;
     const struct handler_ops *ops = s->handler->ops;
     int64_t left_ms = s->config.timeout_ms > age_ms ? s->config.timeout_ms - age_ms : 0;
-    timer_t watchdog;
-    bool armed = s->config.timeout_ms > 0 && arm_watchdog(&watchdog, left_ms + STUCK_MS);
 
-    if (me->handler == NULL)
-        me->handler = ops->attach(s->handler);
-    if (me->handler == NULL)
+    m->watched = s->config.timeout_ms > 0 && arm_watchdog(&m->watchdog, left_ms + STUCK_MS);
+    if (m->thread.handler == NULL)
+        m->thread.handler = ops->attach(s->handler);
+    if (m->thread.handler == NULL)
         abort();
-    ops->enter(me->handler);
-    if (armed)
-        timer_delete(watchdog);
+    ops->enter(m->thread.handler);
 }
 
-/* Ends t's call that began at `since_ms`, unless it has ended meanwhile. */
+static void unwatch(struct monitor *m)
+{
+    if (m->watched)
+        timer_delete(m->watchdog);
+    m->watched = false;
+}
+
+/* Says what was seen, if anything, and lets go of the GIL. */
+static void leave(struct server *s, struct sighting *seen)
+{
+    struct monitor *m = &s->monitor;
+    const struct handler_ops *ops = s->handler->ops;
+
+    unwatch(m);
+    if (seen != NULL)
+        ops->report(seen);
+    ops->leave(m->thread.handler);
+}
+
+/* Holds t's call that began at `since_ms`. Its request; NULL if it has ended meanwhile: then nothing is held. */
+static struct request *hold(struct thread *t, int64_t since_ms)
+{
+    const struct handler_ops *ops = t->handler->ops;
+    struct exchange *x = ops->hold(t->handler);
+
+    if (x != NULL && atomic_load(&t->since_ms) == since_ms)
+        return request_of(x);
+    ops->let_go(t->handler);
+    return NULL;
+}
+
+/* Ends t's call that began at `since_ms`, unless it has ended meanwhile. First the client has its answer, then the log. */
 static void expire(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
 {
     const struct handler_ops *ops = s->handler->ops;
-    const struct thread *me = &s->monitor.thread;
+    struct sighting *seen = NULL;
+    struct request *r;
 
     enter(s, age_ms);
-    if (atomic_load(&t->since_ms) == since_ms)
-        ops->report(t->handler, &t->acting->request->exchange, age_ms, ", which is too long");
-    /* Others may have had the GIL since: the call may be over, and t be in another. */
-    if (atomic_load(&t->since_ms) == since_ms && ops->expire(t->handler, &t->acting->request->exchange))
-        exchange_expire(t->acting->request);
-    if (atomic_load(&t->since_ms) == since_ms)
-        stat_add(&me->score->expired, 1);
+    r = hold(t, since_ms);
+    if (r != NULL) {
+        stat_add(&s->monitor.thread.score->expired, 1);
+        if (ops->expire(t->handler))
+            exchange_expire(r);
+        seen = ops->look(t->handler, age_ms, ", which is too long");
+        ops->let_go(t->handler);
+    }
     t->expired_ms = since_ms;
-    ops->leave(s->monitor.thread.handler);
+    leave(s, seen);
 }
 
 /* Reports where t's call that began at `since_ms` is, unless it has ended meanwhile, or an earlier one of its request was. */
 static void report_slow(struct server *s, struct thread *t, int64_t since_ms, int64_t age_ms)
 {
     const struct handler_ops *ops = s->handler->ops;
+    struct sighting *seen = NULL;
+    struct request *r;
 
     enter(s, age_ms);
-    if (atomic_load(&t->since_ms) == since_ms && !t->acting->request->reported) {
-        t->acting->request->reported = true;
-        ops->report(t->handler, &t->acting->request->exchange, age_ms, " so far");
+    r = hold(t, since_ms);
+    if (r != NULL) {
+        if (!r->reported)
+            seen = ops->look(t->handler, age_ms, " so far");
+        r->reported = true;
+        ops->let_go(t->handler);
     }
     t->slow_ms = since_ms;
-    ops->leave(s->monitor.thread.handler);
+    leave(s, seen);
 }
 
 /* --timeout, for the call that t is in. Milliseconds until it is to be looked at again; -1: never. */
@@ -265,6 +302,10 @@ static void *monitor_main(void *argument)
     }
     if (m->thread.handler != NULL)
         m->thread.handler->ops->detach(m->thread.handler);
+    pthread_mutex_lock(&s->lock);
+    m->over = true;
+    pthread_cond_broadcast(&m->ended);
+    pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
@@ -275,6 +316,14 @@ int monitor_start(struct server *s)
 
     s->monitor.running = error == 0 && needed;
     return error;
+}
+
+void monitor_await_end(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->monitor.running && !s->monitor.over)
+        pthread_cond_wait(&s->monitor.ended, &s->lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void monitor_join(struct server *s)

@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "cserve/address.h"
 #include "cserve/body.h"
@@ -82,8 +83,6 @@ struct thread {
     struct buf lines_text;
     struct http_response_lines lines; /* in lines_text, right in the second lines_at */
     bool lost;                    /* the loop was taken over while this thread was in a handler */
-    /* What it is doing, for the monitor: valid while since_ms is not 0, and until the GIL is had by another. */
-    struct connection *acting;
     _Atomic int64_t since_ms;     /* when it entered the handler; 0: it is in none */
     int64_t expired_ms;           /* the monitor's: the value of since_ms that was too long ago */
     int64_t slow_ms;              /* the same, of a call that was looked at as slow */
@@ -118,6 +117,10 @@ struct monitor {
     uint_fast64_t last_turn;
     int quiet;           /* ticks since turn changed */
     bool stuck;          /* a handler does not come back: that was reported */
+    timer_t watchdog;    /* while it is watched */
+    bool watched;
+    bool over;           /* it looks at no handler any more; with server->lock */
+    pthread_cond_t ended;
 };
 
 struct watch {
@@ -354,6 +357,8 @@ void monitor_release(struct server *s);
 /* Starts it if there is anything to watch. 0, or an errno. */
 int monitor_start(struct server *s);
 void monitor_join(struct server *s);
+/* Waits until no handler is looked at any more, which then may go. On any thread. */
+void monitor_await_end(struct server *s);
 /* A handler is called and the monitor is parked. */
 void monitor_wake(struct server *s);
 

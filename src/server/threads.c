@@ -200,7 +200,6 @@ static void act(struct thread *me, struct connection *c, int64_t now_ms)
     show(me->score, &r->exchange, now_ms - used_ms);
     if (me->timed)
         note_call(c);
-    me->acting = c;
     atomic_store(&me->since_ms, now_ms - used_ms);
     if (atomic_load(&me->server->monitor.parked))
         monitor_wake(me->server);
@@ -528,8 +527,10 @@ static void *thread_main(void *argument)
         else
             work(me);
     }
-    if (me->handler != me->server->handler)
+    if (me->handler != me->server->handler) {
+        monitor_await_end(me->server);
         me->handler->ops->detach(me->handler);
+    }
     return NULL;
 }
 

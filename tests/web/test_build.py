@@ -120,6 +120,15 @@ def test_only_the_python_room_knows_python():
             ), path
 
 
+def test_every_module_says_that_it_needs_no_gil():
+    """A free-threaded interpreter turns the GIL on for the first module that does not."""
+    made = {path.name: path.read_text() for path in SRC.glob("python/*.c")
+            if re.search(r"\bPyModule_Create|\bPyModuleDef_Init", path.read_text())}
+    assert "module.c" in made
+    for name, code in made.items():
+        assert "compat_declare_no_gil(" in code or "Py_MOD_GIL_NOT_USED" in code, name
+
+
 @pytest.mark.binary
 def test_http_makes_no_system_call(cserve):
     objects = sorted(cserve.parent.glob("http/*.o"))

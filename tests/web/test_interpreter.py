@@ -237,6 +237,13 @@ def test_other_makers_of_environments_write_other_lines(serve, venv, python, lin
     assert_uses(serve("import only_here\n" + APP, "--venv", venv), venv)
 
 
+def test_an_environment_for_the_other_kind_of_threads_is_refused(refuse, venv):
+    """Free-threaded or not: the modules of either would not be found, or not fit."""
+    lib = next((venv / "lib").glob("python3*"))
+    lib.rename(lib.with_name(lib.name.removesuffix("t") if lib.name.endswith("t") else lib.name + "t"))
+    assert re.search(r"is for Python \S+, but this cserve has Python \S+ \(", refuse("--venv", venv))
+
+
 def test_an_environment_that_does_not_tell_its_version_is_known_by_its_packages(refuse, venv):
     edit_cfg(venv, r"^version\s*=.*$", "")
     next((venv / "lib").glob("python3*")).rename(venv / "lib/python3.9")

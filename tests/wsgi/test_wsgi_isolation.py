@@ -49,6 +49,11 @@ def test_W43_threads_of_the_application_run_while_the_server_is_idle(host):
     assert host.value("isolation.report_ticks") > ticks + 10
 
 
+def test_the_module_leaves_the_gil_as_the_interpreter_was_built(host):
+    built, has = host.value("isolation.gil")
+    assert has == built
+
+
 def test_W43_the_application_may_fork(wsgi):
     assert wsgi.value("isolation.fork") == (7, b"child")
     assert wsgi.value("isolation.report_ticks") >= 0

@@ -1,9 +1,11 @@
 """Applications that show what one request leaves behind for the next."""
 
 import contextvars
+import importlib
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 
@@ -108,6 +110,14 @@ def run_command(environ, start_response):
     """A subprocess with its output, as applications do."""
     done = subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True, check=True)
     return answer(start_response, done.stdout)
+
+
+def gil(environ, start_response):
+    """Whether the interpreter was built with a GIL; and whether it has one, now that the module is there."""
+    built = not sysconfig.get_config_var("Py_GIL_DISABLED")
+    importlib.import_module("cserve")
+    has = sys._is_gil_enabled() if hasattr(sys, "_is_gil_enabled") else True
+    return answer(start_response, (built, has))
 
 
 def main_thread(environ, start_response):
