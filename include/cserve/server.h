@@ -32,7 +32,7 @@ struct server_config {
     bool access_not_to_syslog; /* even if that is open (syslog.h) */
     const char *access_logformat; /* access_format.h; NULL: "combined" */
     const char *server_name;   /* value of the Server field; "" for none */
-    bool timed;                /* tell in the scoreboard how long requests take, which costs two looks at the clock each */
+    bool timed;                /* the scoreboard tells how long requests take: each costs another look at the clock */
     bool show_requests;        /* print requests and response heads to stdout */
     struct cidr_list forwarded_allow; /* peers whose forwarded fields are believed */
     enum forwarded_kind forwarded_kind; /* which of them these peers set */

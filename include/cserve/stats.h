@@ -2,8 +2,8 @@
 /*
  * What a worker counts, in memory that its master reads while it works and after it has died.
  *
- * Every number has one writer at a time (whoever owns the loop, or a thread of its row), so counting is a load and a store,
- * never a locked instruction; each is read whole, for it is aligned. Counters only grow.
+ * Every number has one writer at a time (whoever owns the loop, or a thread of its row), so counting is a load
+ * and a store, never a locked instruction; each is read whole, for it is aligned. Counters only grow.
  */
 #ifndef CSERVE_STATS_H
 #define CSERVE_STATS_H

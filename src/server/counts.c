@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is counted for whoever watches (stats.h). The counts are always kept, for they are a few loads and stores; how long
- * requests take is measured only if somebody wants to know, since it takes looks at the clock.
+ * What is counted for whoever watches (stats.h). The counts are always kept, for they are a few loads and
+ * stores; how long requests take is measured only if somebody wants to know, since it takes looks at the clock.
  *
  * A request is counted when its answer is made, before that is sent: a client that has the answer finds it counted.
  */

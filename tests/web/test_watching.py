@@ -125,8 +125,9 @@ def test_reasons_and_bytes(watch):
     eventually(lambda: sum(watched.overview()["now"]["connections"].values()) == 0)
 
 
-def test_counters_equal_the_load_through_reloads(watch):
-    watched = watch("--workers", "2")
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_counters_equal_the_load_through_reloads(watch, options):
+    watched = watch("--workers", "2", *options)
     before = {}
     with Load(watched.server, connections=16, seconds=60) as load:
         for reload in range(3):
@@ -293,9 +294,10 @@ def test_a_unix_socket_is_for_its_owner_alone(serve, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("option", [(), ("--check",)])
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:9100"])
-def test_an_address_for_everybody_is_refused(run, address):
-    status, _, log = run("--port", "0", "--status", address, str(APP))
+def test_an_address_for_everybody_is_refused(run, address, option):
+    status, _, log = run(*option, "--port", "0", "--status", address, str(APP))
     assert status == 1
     assert re.search(rf"--status: {re.escape(address)} can be reached from other machines.*127\.0\.0\.1:PORT", log)
 
