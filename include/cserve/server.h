@@ -82,8 +82,11 @@ int server_rows(const struct server_config *config);
  */
 const char *server_state_name(int state);
 const char *server_rejection_name(int rejection);
-/* The state of connections whose request the application has, or that wait for a thread to call it. */
-int server_handler_state(void);
+/*
+ * Requests that the application has, or that wait for a thread to call it; and (*held) those that wait in
+ * between for their clients to read.
+ */
+uint64_t server_in_flight(const struct stats *stats, uint64_t *held);
 
 /* Shows in `board` (borrowed), which has server_rows of them, what the handlers are at. Before server_run. */
 void server_show_in(struct server *server, const struct scoreboard *board);

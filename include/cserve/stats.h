@@ -64,11 +64,9 @@ struct slow_request {
 
 /* Of one worker; whoever owns its loop writes. */
 struct stats {
-    stat_t started;  /* requests that were given to the application */
-    stat_t finished; /* of them, those that are over */
     stat_t accepted; /* connections */
     stat_t takeovers;
-    stat_t bytes_in;
+    stat_t bytes_in, bytes_out; /* the latter without what threads have sent that do not own the loop: see their rows */
     stat_t spooled;  /* request bodies that went to a file */
     stat_t timeouts[STATS_TIMEOUTS];
     stat_t statuses[STATS_STATUSES];

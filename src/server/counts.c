@@ -115,10 +115,7 @@ void counts_request(struct request *r)
 
     r->counted = true;
     stat_add(&s->stats->statuses[status < STATS_STATUSES ? status : 0], 1);
-    if (!r->started)
-        return;
-    stat_add(&s->stats->finished, 1);
-    if ((s->extras & EXTRA_TIMES) != 0)
+    if ((s->extras & EXTRA_TIMES) != 0 && r->started)
         count_times(s, r);
 }
 
