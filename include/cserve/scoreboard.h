@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker is doing and has done, where the master can read it even after the worker has died: the request line
- * that each thread's handler is at, and what is counted (stats.h). Shared memory, one row a thread, which only that thread
- * writes; the master reads at any time.
+ * What a worker is doing and has done, where the master can read it even after the worker has died: the request
+ * line that each thread's handler is at, and what is counted (stats.h). Shared memory, one row a thread, which
+ * only that thread writes; the master reads at any time.
  */
 #ifndef CSERVE_SCOREBOARD_H
 #define CSERVE_SCOREBOARD_H
@@ -59,17 +59,19 @@ bool scoreboard_see(const struct scoreboard *b, int i, struct score_seen *seen);
 /* The thread of this row begins, or goes on with, the request of this line. */
 static inline void score_begin(struct score *row, const char *line, size_t len, int64_t now_ms)
 {
+    uint32_t calls = atomic_load_explicit(&row->calls, memory_order_relaxed) + 1;
+
     if (len > SCORE_LINE_MAX)
         len = SCORE_LINE_MAX;
-    atomic_store_explicit(&row->calls, atomic_load_explicit(&row->calls, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&row->calls, calls, memory_order_relaxed);
     atomic_store_explicit(&row->since_ms, now_ms, memory_order_relaxed);
     memcpy(row->line, line, len);
-    row->len = (uint32_t)len;
+    __atomic_store_n(&row->len, (uint32_t)len, __ATOMIC_RELEASE);
 }
 
 static inline void score_end(struct score *row)
 {
-    row->len = 0;
+    __atomic_store_n(&row->len, 0, __ATOMIC_RELAXED);
 }
 
 #endif

@@ -32,7 +32,7 @@ struct server_config {
     bool access_not_to_syslog; /* even if that is open (syslog.h) */
     const char *access_logformat; /* access_format.h; NULL: "combined" */
     const char *server_name;   /* value of the Server field; "" for none */
-    bool timed;                /* tell in the scoreboard how long requests take, which costs two looks at the clock each */
+    bool timed;                /* the scoreboard tells how long requests take: each costs another look at the clock */
     bool show_requests;        /* print requests and response heads to stdout */
     struct cidr_list forwarded_allow; /* peers whose forwarded fields are believed */
     enum forwarded_kind forwarded_kind; /* which of them these peers set */
@@ -88,8 +88,11 @@ int server_rows(const struct server_config *config);
  */
 const char *server_state_name(int state);
 const char *server_rejection_name(int rejection);
-/* The state of connections whose request the application has, or that wait for a thread to call it. */
-int server_handler_state(void);
+/*
+ * Requests that the application has, or that wait for a thread to call it; and (*held) those that wait in
+ * between for their clients to read.
+ */
+uint64_t server_in_flight(const struct stats *stats, uint64_t *held);
 
 /* Shows in `board` (borrowed), which has server_rows of them, what the handlers are at. Before server_run. */
 void server_show_in(struct server *server, const struct scoreboard *board);

@@ -2,8 +2,8 @@
 /*
  * What a worker counts, in memory that its master reads while it works and after it has died.
  *
- * Every number has one writer at a time (whoever owns the loop, or a thread of its row), so counting is a load and a store,
- * never a locked instruction; each is read whole, for it is aligned. Counters only grow.
+ * Every number has one writer at a time (whoever owns the loop, or a thread of its row), so counting is a load
+ * and a store, never a locked instruction; each is read whole, for it is aligned. Counters only grow.
  */
 #ifndef CSERVE_STATS_H
 #define CSERVE_STATS_H
@@ -64,11 +64,9 @@ struct slow_request {
 
 /* Of one worker; whoever owns its loop writes. */
 struct stats {
-    stat_t started;  /* requests that were given to the application */
-    stat_t finished; /* of them, those that are over */
     stat_t accepted; /* connections */
     stat_t takeovers;
-    stat_t bytes_in;
+    stat_t bytes_in, bytes_out; /* the latter without what threads have sent that do not own the loop: see their rows */
     stat_t spooled;  /* request bodies that went to a file */
     stat_t timeouts[STATS_TIMEOUTS];
     stat_t statuses[STATS_STATUSES];

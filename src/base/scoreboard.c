@@ -83,12 +83,13 @@ int scoreboard_describe(const struct scoreboard *b, struct buf *out, int most)
 
 bool scoreboard_see(const struct scoreboard *b, int i, struct score_seen *seen)
 {
-    const struct score *row = &b->rows[i];
-    uint32_t calls = atomic_load_explicit(&((struct score *)row)->calls, memory_order_acquire);
+    struct score *row = &b->rows[i];
+    uint32_t calls = atomic_load_explicit(&row->calls, memory_order_acquire);
+    uint32_t len = __atomic_load_n(&row->len, __ATOMIC_ACQUIRE);
 
-    seen->since_ms = atomic_load_explicit(&((struct score *)row)->since_ms, memory_order_relaxed);
-    seen->len = row->len < SCORE_LINE_MAX ? row->len : SCORE_LINE_MAX;
+    seen->since_ms = atomic_load_explicit(&row->since_ms, memory_order_relaxed);
+    seen->len = len < SCORE_LINE_MAX ? len : SCORE_LINE_MAX;
     memcpy(seen->line, row->line, SCORE_LINE_MAX);
     atomic_thread_fence(memory_order_acquire);
-    return seen->len > 0 && atomic_load_explicit(&((struct score *)row)->calls, memory_order_relaxed) == calls;
+    return seen->len > 0 && atomic_load_explicit(&row->calls, memory_order_relaxed) == calls;
 }

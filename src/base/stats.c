@@ -55,11 +55,10 @@ static void add_all(stat_t *to, const stat_t *from, size_t count)
 
 void stats_add(struct stats *to, const struct stats *from)
 {
-    add_all(&to->started, &from->started, 1);
-    add_all(&to->finished, &from->finished, 1);
     add_all(&to->accepted, &from->accepted, 1);
     add_all(&to->takeovers, &from->takeovers, 1);
     add_all(&to->bytes_in, &from->bytes_in, 1);
+    add_all(&to->bytes_out, &from->bytes_out, 1);
     add_all(&to->spooled, &from->spooled, 1);
     add_all(to->timeouts, from->timeouts, STATS_TIMEOUTS);
     add_all(to->statuses, from->statuses, STATS_STATUSES);

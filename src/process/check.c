@@ -36,8 +36,8 @@ static int load_application(const struct process_config *config)
 
 int process_check(const struct process_config *config)
 {
-    if (check_addresses(config) != 0 || privileges_check(config) != 0 || privileges_drop(config) != 0 ||
-        load_application(config) != 0)
+    if (check_addresses(config) != 0 || status_check(config) != 0 || privileges_check(config) != 0 ||
+        privileges_drop(config) != 0 || load_application(config) != 0)
         return EXIT_FAILED;
     printf("cserve: the configuration and the application %s are in order\n", config->python.app);
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;

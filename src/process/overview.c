@@ -72,8 +72,8 @@ static void write_addresses(struct buf *out, const struct master *m)
 
 static void write_options(struct buf *out, const struct process_config *config)
 {
-    buf_printf(out, ",\"options\":{\"workers\":%d,\"threads\":%d,\"preload\":%s", config->workers, config->server.threads,
-               config->preload ? "true" : "false");
+    buf_printf(out, ",\"options\":{\"workers\":%d,\"threads\":%d,\"preload\":%s", config->workers,
+               config->server.threads, config->preload ? "true" : "false");
     buf_printf(out, ",\"timeout_ms\":%d,\"graceful_timeout_ms\":%d,\"keep_alive_ms\":%d,\"worker_connections\":%d}",
                config->server.timeout_ms, config->graceful_timeout_ms, config->server.keep_alive_ms,
                config->server.worker_connections);
@@ -158,6 +158,11 @@ static void write_buckets(struct buf *out, const struct histogram *h)
     }
 }
 
+static unsigned long long quantile(const struct histogram *h, unsigned per_mille)
+{
+    return histogram_quantile_us(h, per_mille);
+}
+
 static void write_latency(struct buf *out, const struct sample *sample)
 {
     static const char *const names[STATS_TIMES] = {"total", "app", "queued"};
@@ -168,8 +173,7 @@ static void write_latency(struct buf *out, const struct sample *sample)
         buf_printf(out, "%s\"%s\":{\"count\":%llu,\"sum_us\":%llu", i > 0 ? "," : "", names[i],
                    (unsigned long long)histogram_count(h), (unsigned long long)stat_get(&h->sum_us));
         buf_printf(out, ",\"p50_us\":%llu,\"p90_us\":%llu,\"p99_us\":%llu,\"p999_us\":%llu,\"buckets\":[",
-                   (unsigned long long)histogram_quantile_us(h, 500), (unsigned long long)histogram_quantile_us(h, 900),
-                   (unsigned long long)histogram_quantile_us(h, 990), (unsigned long long)histogram_quantile_us(h, 999));
+                   quantile(h, 500), quantile(h, 900), quantile(h, 990), quantile(h, 999));
         write_buckets(out, h);
         buf_printf(out, "]}");
     }
@@ -184,9 +188,10 @@ static void write_worker(struct buf *out, const struct worker_sample *w, int64_t
 
     buf_printf(out, "{\"pid\":%ld,\"slot\":%d,\"state\":\"%s\",\"mode\":\"%s\",\"age_ms\":%lld", (long)c->pid, c->slot,
                child_state_name(c->is), w->pool ? "pool" : "inline", (long long)(now_ms - c->started_ms));
-    buf_printf(out, ",\"rss_bytes\":%llu,\"cpu_ms\":%llu,\"requests\":%llu,\"threads_busy\":%llu,\"threads_idle\":%llu,",
-               (unsigned long long)w->rss_bytes, (unsigned long long)w->cpu_ms, (unsigned long long)w->requests,
-               (unsigned long long)w->threads[0], (unsigned long long)w->threads[1]);
+    buf_printf(out, ",\"rss_bytes\":%llu,\"cpu_ms\":%llu,\"requests\":%llu", (unsigned long long)w->rss_bytes,
+               (unsigned long long)w->cpu_ms, (unsigned long long)w->requests);
+    buf_printf(out, ",\"threads_busy\":%llu,\"threads_idle\":%llu,", (unsigned long long)w->threads[0],
+               (unsigned long long)w->threads[1]);
     numbers(out, "connections", w->connections, server_state_name);
     buf_append(out, "}", 1);
 }
@@ -273,9 +278,10 @@ static void write_slow(struct buf *out, const struct shown *shown, int64_t now_m
 {
     const struct slow_request *slow = &shown->slow;
 
-    buf_printf(out, "{\"worker\":%ld,\"status\":%u,\"total_us\":%lld,\"app_us\":%lld,\"queued_us\":%lld,\"ago_ms\":%lld,"
-               "\"line\":", shown->pid, slow->status, (long long)slow->total_us, (long long)slow->app_us,
-               (long long)slow->queued_us, (long long)(now_ms > slow->ended_ms ? now_ms - slow->ended_ms : 0));
+    buf_printf(out, "{\"worker\":%ld,\"status\":%u,\"total_us\":%lld,\"app_us\":%lld,\"queued_us\":%lld", shown->pid,
+               slow->status, (long long)slow->total_us, (long long)slow->app_us, (long long)slow->queued_us);
+    buf_printf(out, ",\"ago_ms\":%lld,\"line\":",
+               (long long)(now_ms > slow->ended_ms ? now_ms - slow->ended_ms : 0));
     buf_append_json(out, str_make(slow->line, slow->len), false);
     buf_append(out, "}", 1);
 }

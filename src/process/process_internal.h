@@ -273,6 +273,8 @@ void past_note_handover(struct past *past, const char *reason);
 bool master_is_ready(const struct master *m);
 
 /* status.c: the status listener. */
+/* Whether it may be at its address. 0, or -1 with the reason logged. */
+int status_check(const struct process_config *config);
 /* Opens it if there is to be one, and no old master has it. 0, or -1 with the reason logged. */
 int status_open(struct master *m);
 /* What becomes readable when status_turn has something to do; -1: nothing does. */

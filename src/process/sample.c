@@ -82,10 +82,12 @@ const char *master_state(const struct master *m)
 
 void past_keep(struct past *past, const struct child *c)
 {
+    uint64_t held;
+
     if (c->board.stats == NULL)
         return;
     stats_add(&past->stats, c->board.stats);
-    past->lost += stat_get(&c->board.stats->started) - stat_get(&c->board.stats->finished);
+    past->lost += server_in_flight(c->board.stats, &held) + held;
     for (int i = 0; i < c->board.count; i++) {
         past->bytes_out += stat_get(&c->board.rows[i].bytes_out);
         past->gil_waits += stat_get(&c->board.rows[i].gil_waits);
@@ -177,13 +179,11 @@ static void look_at_stats(struct sample *sample, struct worker_sample *w)
         w->connections[i] = gauge(&stats->connections[i]);
         sample->connections[i] += w->connections[i];
     }
-    uint64_t finished = stat_get(&stats->finished); /* first, so that it is not more than have been started */
-    sample->in_flight += stat_get(&stats->started) - finished;
 }
 
 static void look_at(struct sample *sample, struct worker_sample *w, const struct child *c)
 {
-    uint64_t in_handler;
+    uint64_t called, held;
 
     w->child = c;
     sample->workers[c->is]++;
@@ -202,8 +202,9 @@ static void look_at(struct sample *sample, struct worker_sample *w, const struct
         sample->threads[0] += w->threads[0];
         sample->threads[1] += w->threads[1];
     }
-    in_handler = w->connections[server_handler_state()];
-    sample->queued += in_handler > w->threads[0] ? in_handler - w->threads[0] : 0;
+    called = server_in_flight(c->board.stats, &held);
+    sample->in_flight += called + held;
+    sample->queued += called > w->threads[0] ? called - w->threads[0] : 0;
 }
 
 /* --- all --------------------------------------------------------------------------------------- */
@@ -226,8 +227,9 @@ static void begin(struct sample *sample, const struct master *m)
     sample->started_ms = (uint64_t)clock_wall() * 1000 - sample->uptime_ms;
 }
 
-static void classify(struct sample *sample)
+static void sum_up(struct sample *sample)
 {
+    sample->bytes_out += stat_get(&sample->sum.bytes_out);
     for (int i = 0; i < STATS_STATUSES; i++) {
         int status_class = i >= 200 && i < 600 ? i / 100 - 1 : 0;
         sample->classes[status_class] += stat_get(&sample->sum.statuses[i]);
@@ -251,7 +253,7 @@ struct sample *sample_new(const struct master *m)
             sample->cpu_ms[c->slot] = w->cpu_ms;
         }
     }
-    classify(sample);
+    sum_up(sample);
     return sample;
 }
 

@@ -55,7 +55,8 @@ static void add(struct master *m, const char *name, const char *format, ...)
     va_end(arguments);
     const char *prefix = config->statsd_prefix, *tags = config->statsd_tags;
     const char *dot = prefix[0] != '\0' && prefix[strlen(prefix) - 1] != '.' ? "." : "";
-    int len = snprintf(line, sizeof(line), "%s%s%s:%s%s%s\n", prefix, dot, name, value, tags[0] != '\0' ? "|#" : "", tags);
+    const char *mark = tags[0] != '\0' ? "|#" : "";
+    int len = snprintf(line, sizeof(line), "%s%s%s:%s%s%s\n", prefix, dot, name, value, mark, tags);
     if (len >= (int)sizeof(line))
         return;
     if (d->len + (size_t)len > sizeof(d->packet))

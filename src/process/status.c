@@ -469,20 +469,38 @@ static bool is_loopback(const struct address *a)
 }
 
 /* 0, or -1 with the reason in error. */
-static int listen_at(struct status *status, const char *text, char *error, size_t cap)
+static int check_address(const char *text, char *error, size_t cap)
 {
     struct address address;
-    mode_t before;
-    int result;
 
     if (address_parse(&address, text, error, cap) != 0)
         return -1;
-    if (!is_loopback(&address)) {
-        snprintf(error, cap,
-                 "%s can be reached from other machines, and whoever comes there is told what clients ask for: "
-                 "choose 127.0.0.1:PORT or unix:/path, and put a proxy before it that knows who may ask", text);
+    if (is_loopback(&address))
+        return 0;
+    snprintf(error, cap,
+             "%s can be reached from other machines, and whoever comes there is told what clients ask for: "
+             "choose 127.0.0.1:PORT or unix:/path, and put a proxy before it that knows who may ask", text);
+    return -1;
+}
+
+int status_check(const struct process_config *config)
+{
+    char error[512];
+
+    if (config->status == NULL || check_address(config->status, error, sizeof(error)) == 0)
+        return 0;
+    log_critical("%s: %s", config->status_label, error);
+    return -1;
+}
+
+/* 0, or -1 with the reason in error. */
+static int listen_at(struct status *status, const char *text, char *error, size_t cap)
+{
+    mode_t before;
+    int result;
+
+    if (check_address(text, error, cap) != 0)
         return -1;
-    }
     before = umask(0177);
     result = listener_open(&status->listener, text, BACKLOG, error, cap);
     umask(before);

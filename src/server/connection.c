@@ -48,9 +48,12 @@ const char *server_state_name(int state)
     return state < CONNECTION_STATES ? states[state].name : NULL;
 }
 
-int server_handler_state(void)
+uint64_t server_in_flight(const struct stats *stats, uint64_t *held)
 {
-    return CONNECTION_HANDLER;
+    uint64_t called = stat_get(&stats->connections[CONNECTION_HANDLER]);
+
+    *held = stat_get(&stats->connections[CONNECTION_HELD]);
+    return called;
 }
 
 /*
@@ -353,7 +356,7 @@ bool connection_send(struct connection *c, enum connection_is then)
     enum sendq_result result = sendq_flush(&c->out, &c->stream, &c->sent);
 
     c->then = then;
-    stat_add(&thread_current->score->bytes_out, c->sent - before);
+    stat_add(&c->server->stats->bytes_out, c->sent - before);
     switch (result) {
     case SENDQ_DONE:
         return arrive(c);

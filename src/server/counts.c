@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is counted for whoever watches (stats.h). The counts are always kept, for they are a few loads and stores; how long
- * requests take is measured only if somebody wants to know, since it takes looks at the clock.
+ * What is counted for whoever watches (stats.h). The counts are always kept, for they are a few loads and
+ * stores; how long requests take is measured only if somebody wants to know, since it takes looks at the clock.
  *
  * A request is counted when its answer is made, before that is sent: a client that has the answer finds it counted.
  */
@@ -115,10 +115,7 @@ void counts_request(struct request *r)
 
     r->counted = true;
     stat_add(&s->stats->statuses[status < STATS_STATUSES ? status : 0], 1);
-    if (!r->started)
-        return;
-    stat_add(&s->stats->finished, 1);
-    if ((s->extras & EXTRA_TIMES) != 0)
+    if ((s->extras & EXTRA_TIMES) != 0 && r->started)
         count_times(s, r);
 }
 

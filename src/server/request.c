@@ -426,7 +426,6 @@ static bool run(struct request *r)
     if (c->server->extras != 0)
         note_complete(r);
     r->started = true;
-    stat_add(&c->server->stats->started, 1);
     if (--c->server->requests_left == 0)
         c->server->enough(c->server->enough_arg);
     r->head_request = str_equal(r->exchange.head.method, STR("HEAD"));

@@ -295,8 +295,8 @@ struct request {
     /* What follows is set before it is used, so no request begins with it: */
     struct http_body body;
     struct peer peer;         /* used if a trusted proxy spoke for another client */
-    int64_t complete_us, called_us, entered_us, left_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was called
-                                 first, and last; returned; time in it */
+    int64_t complete_us, called_us, entered_us, left_us, app_us; /* EXTRA_TIMES: all of it was there, the handler was
+                                 called first, and last; returned; time in it */
     uint64_t answer_at, answer_end; /* EXTRA_LOG: where in all that the connection ever sends its answer is */
     uint64_t content_shown;   /* EXTRA_TRACE: bytes of it, with their framing, that have been shown or passed over */
     size_t begins;            /* retired: offset in connection->in */
