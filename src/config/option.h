@@ -4,7 +4,8 @@
  *
  * Reading order: options.c (the table), load.c (all that was given becomes a struct config), setting.c (what
  * was given, by whom), arguments.c, environment.c, file.c with ini.c (who gives), value.c (one value: read,
- * checked, stored), help.c (what the table tells people).
+ * checked, stored), help.c, manual.c (what the table tells people), completion.c
+ * (what it tells shells).
  */
 #ifndef CONFIG_OPTION_H
 #define CONFIG_OPTION_H
@@ -91,7 +92,7 @@ void option_variable(char *text, size_t cap, const char *name);
  * begins, else one a few changes away. False: there is none.
  */
 bool option_nearest(char *nearest, size_t cap, const char *name, enum source source);
-/* Levenshtein distance; what is longer than OPTION_NAME_MAX is far from everything. */
+/* How many letters are changed, dropped, added or swapped with the next; what is longer than OPTION_NAME_MAX is far from everything. */
 size_t option_distance(const char *a, const char *b);
 
 /* value.c */
