@@ -73,7 +73,7 @@ class Output:
         self._thread.start()
 
     def _gather(self, pipe):
-        with pipe:
+        with pipe, contextlib.suppress(OSError):  # which is how a terminal ends
             while data := os.read(pipe.fileno(), 65536):
                 with self._changed:
                     self._text += data.decode("utf-8", "surrogateescape")
