@@ -33,7 +33,9 @@ def test_the_manual_page_renders_without_a_warning(page):
 
 
 @pytest.mark.parametrize(
-    "command", [("mandoc", "-T", "ascii"), ("groff", "-man", "-T", "ascii", "-P", "-cbou")], ids=lambda c: c[0]
+    "command",
+    [("mandoc", "-T", "ascii"), ("groff", "-man", "-T", "ascii", "-P", "-cbou")],
+    ids=lambda c: c[0],
 )
 def test_the_manual_page_says_all(cserve, page, command):
     text = render(*command, page)
@@ -50,13 +52,19 @@ def test_the_manual_page_says_all(cserve, page, command):
 # --- shells ----------------------------------------------------------------------------------------
 
 SHELLS = {
-    "bash": (["bash", "--norc", "--noprofile", "-i"], "cserve() {{ printf '<%s>' \"$@\"; echo .; }}\nsource {file}\n"),
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        "cserve() {{ printf '<%s>' \"$@\"; echo .; }}\nsource {file}\n",
+    ),
     "zsh": (
         ["zsh", "-f", "-i"],
         "fpath=({directory} $fpath); autoload -Uz compinit; compinit -u -d {directory}/dump\n"
         "cserve() {{ printf '<%s>' \"$@\"; echo . }}\n",
     ),
-    "fish": (["fish", "--no-config", "-i"], "function cserve; printf '<%s>' $argv; echo .; end; source {file}\n"),
+    "fish": (
+        ["fish", "--no-config", "-i"],
+        "function cserve; printf '<%s>' $argv; echo .; end; source {file}\n",
+    ),
 }
 
 

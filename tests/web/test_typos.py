@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 
-
-
 def slips(name):
     """What people type for a name: {the kind of slip: what comes of it}."""
     middle = len(name) // 2
@@ -47,7 +45,12 @@ def refuse(cserve, tmp_path):
     def run(case):
         arguments, env = case
         done = subprocess.run(
-            [cserve, *arguments, "app"], cwd=tmp_path, env=env, text=True, capture_output=True, close_fds=False
+            [cserve, *arguments, "app"],
+            cwd=tmp_path,
+            env=env,
+            text=True,
+            capture_output=True,
+            close_fds=False,
         )
         assert (done.returncode, done.stdout) == (2, ""), (case, done)
         assert done.stderr.startswith("cserve: ") and done.stderr.count("\n") == 1, done
