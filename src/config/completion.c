@@ -8,7 +8,16 @@
 
 #include "option.h"
 
-enum values { VALUES_NONE, VALUES_ANY, VALUES_WORDS, VALUES_FILES, VALUES_DIRS, VALUES_USERS, VALUES_GROUPS, VALUES_APP };
+enum values {
+    VALUES_NONE,
+    VALUES_ANY,
+    VALUES_WORDS, /* those that the row names */
+    VALUES_FILES,
+    VALUES_DIRS,
+    VALUES_USERS,
+    VALUES_GROUPS,
+    VALUES_APP,
+};
 
 /* What is asked of each shell for values that the system knows. */
 static const struct {

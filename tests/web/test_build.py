@@ -270,7 +270,8 @@ class Machine:
     """A PATH with stand-ins, to see what .ci/setup would install on a machine that has or lacks things."""
 
     # What tests use besides.
-    TOOLS = ("curl", "telnet", "wrk", "h2load", "chromium", "valgrind") + ("zsh", "fish", "groff", "mandoc", "strace")
+    TOOLS = ("curl", "telnet", "wrk", "h2load", "chromium", "valgrind", "zsh", "fish", "groff", "mandoc")
+    TOOLS += ("strace",)
 
     def __init__(self, directory):
         self.directory = directory

@@ -1,4 +1,4 @@
-"""Every option, mistyped in every place it may be given in: the answer is the right one, and nothing starts."""
+"""Every option, mistyped in every place it may be in: the answer is the right one, and nothing starts."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def slips(name):
 
 @pytest.fixture(scope="module")
 def names(cserve):
-    """All that --help lists, with what an option without a value is turned off by; those of --print-config."""
+    """All names that --help lists, and those that --print-config does."""
     text = subprocess.check_output([cserve, "--help"], text=True)
     shown = re.findall(r"^  (?:-\w, )?--([\w-]+)", text, re.MULTILINE)
     text = subprocess.check_output([cserve, "--print-config"], text=True)
