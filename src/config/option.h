@@ -94,6 +94,10 @@ void option_variable(char *text, size_t cap, const char *name);
 bool option_nearest(char *nearest, size_t cap, const char *name, enum source source);
 /* How many letters are changed, dropped, added or swapped with the next; what is longer than OPTION_NAME_MAX is far from everything. */
 size_t option_distance(const char *a, const char *b);
+/* How far a name is from what was typed, in either case: less if one begins with the other. */
+size_t option_distance_to(const char *typed, const char *name);
+/* From which distance on a name was not meant. */
+size_t option_far(const char *typed);
 
 /* value.c */
 void value_set_default(struct config *config, const struct option *o);

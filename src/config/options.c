@@ -383,13 +383,22 @@ static void squash(char *out, const char *name)
     out[len] = '\0';
 }
 
-/* How far a name is from what was typed: less if one begins with the other. */
-static size_t distance_to(const char *typed, const char *name)
+static void lower(char *out, const char *name)
 {
-    char a[OPTION_NAME_MAX + 1], b[OPTION_NAME_MAX + 1];
-    size_t distance = option_distance(typed, name);
+    size_t len = 0;
 
-    squash(a, typed);
+    for (; *name != '\0' && len < OPTION_NAME_MAX; name++)
+        out[len++] = (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
+    out[len] = '\0';
+}
+
+size_t option_distance_to(const char *typed, const char *name)
+{
+    char low[OPTION_NAME_MAX + 1], a[OPTION_NAME_MAX + 1], b[OPTION_NAME_MAX + 1];
+
+    lower(low, typed);
+    size_t distance = option_distance(low, name);
+    squash(a, low);
     squash(b, name);
     size_t a_len = strlen(a), b_len = strlen(b);
     if (a_len >= 3 && strncmp(a, b, a_len) == 0)
@@ -397,6 +406,11 @@ static size_t distance_to(const char *typed, const char *name)
     if (distance > 3 && b_len >= 3 && strncmp(a, b, b_len) == 0)
         return 3;
     return distance;
+}
+
+size_t option_far(const char *typed)
+{
+    return strlen(typed) / 3 + 2;
 }
 
 struct search {
@@ -413,7 +427,7 @@ static void consider(struct search *search, const char *prefix, const char *name
     if (name == NULL)
         return;
     snprintf(whole, sizeof(whole), "%s%s", prefix, name);
-    size_t distance = distance_to(search->typed, whole);
+    size_t distance = option_distance_to(search->typed, whole);
     if (distance < search->best) {
         search->best = distance;
         search->name = name;
@@ -421,23 +435,12 @@ static void consider(struct search *search, const char *prefix, const char *name
     }
 }
 
-static void lower(char *out, const char *name)
-{
-    size_t len = 0;
-
-    for (; *name != '\0' && len < OPTION_NAME_MAX; name++)
-        out[len++] = (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
-    out[len] = '\0';
-}
-
 bool option_nearest(char *nearest, size_t cap, const char *name, enum source source)
 {
-    char typed[OPTION_NAME_MAX + 1];
-    struct search search = {.typed = typed, .best = strlen(name) / 3 + 2};
+    struct search search = {.typed = name, .best = option_far(name)};
     const struct option *o;
     size_t group;
 
-    lower(typed, name);
     for (size_t i = 0; (o = option_in_group(i, &group)) != NULL; i++) {
         if (option_groups[group].title == NULL || !option_may_be_in(o, source))
             continue;
