@@ -136,8 +136,9 @@ tsan: ## Run the stress test of the dispatcher with ThreadSanitizer (CSERVE_STRE
 install: $(OUT)/cserve $(addprefix $(OUT)/,$(SHARE)) ## Install to PREFIX (/usr/local), below DESTDIR if set
 	install -D -m 755 $(OUT)/cserve $(DESTDIR)$(PREFIX)/bin/cserve
 	for file in $(SHARE); do install -D -m 644 $(OUT)/$$file $(DESTDIR)$(PREFIX)/$$file || exit 1; done
-	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve
-	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/cserve
+	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve/docs
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/cserve
+	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/cserve/docs
 
 uninstall: ## Remove what install has put there, with the same PREFIX and DESTDIR
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/cserve $(SHARE))

@@ -233,7 +233,7 @@ def test_install(cserve, build, tmp_path):
         "opt/it/share/fish/vendor_completions.d/cserve.fish",
         *(
             f"opt/it/share/doc/cserve/{name}"
-            for name in ("README.md", "LICENSE", *(path.name for path in ROOT.glob("docs/*.md")))
+            for name in ("README.md", "LICENSE", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
         ),
     }
     assert subprocess.check_output([tmp_path / "opt/it/bin/cserve", "--version"], text=True).startswith(
