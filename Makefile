@@ -46,13 +46,17 @@ PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
 TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit docs install pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check check-package help clean FORCE
+.PHONY: all unit docs install uninstall pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check check-package help clean FORCE
 .DELETE_ON_ERROR:
+
+# The manual page and what lets shells complete commands: below PREFIX, where man and they look.
+SHARE := $(addprefix share/,man/man1/cserve.1 bash-completion/completions/cserve zsh/site-functions/_cserve \
+	fish/vendor_completions.d/cserve.fish)
 
 all: $(OUT)/cserve ## Build build/release/cserve (the default)
 
 # These targets must work before there is a Python to ask: they prepare it, then call make again.
-ifneq ($(filter-out clean help setup setup-test run test bench-instr-setup,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean help uninstall setup setup-test run test bench-instr-setup,$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/python.mk
 endif
 
@@ -85,6 +89,14 @@ $(OUT)/python/app.code: src/python/app.py $(BUILD)/python.mk
 $(OUT)/unit/%: tests/unit/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(Q:@=@echo "  CC    $<";)$(COMPILE) -Itests/unit -MMD -MP -o $@ $< $(CORE_OBJ) $(LINK) -lcmocka -lpthread
+
+$(OUT)/share/man/man1/cserve.1: WRITE = --help-man
+$(OUT)/share/bash-completion/completions/cserve: WRITE = --completion bash
+$(OUT)/share/zsh/site-functions/_cserve: WRITE = --completion zsh
+$(OUT)/share/fish/vendor_completions.d/cserve.fish: WRITE = --completion fish
+$(addprefix $(OUT)/,$(SHARE)): $(OUT)/cserve
+	@mkdir -p $(@D)
+	@$< $(WRITE) > $@
 
 unit: $(UNIT) ## Run the C unit tests (VARIANT=asan: with sanitizers)
 	@for t in $(UNIT); do echo "$$t"; $$t || exit 1; done
@@ -123,10 +135,16 @@ tsan: ## Run the stress test of the dispatcher with ThreadSanitizer (CSERVE_STRE
 	@$(MAKE) --no-print-directory VARIANT=tsan $(BUILD)/tsan/unit/test_threads
 	$(BUILD)/tsan/unit/test_threads
 
-install: $(OUT)/cserve ## Install to PREFIX (/usr/local), below DESTDIR if set
+install: $(OUT)/cserve $(addprefix $(OUT)/,$(SHARE)) ## Install to PREFIX (/usr/local), below DESTDIR if set
 	install -D -m 755 $(OUT)/cserve $(DESTDIR)$(PREFIX)/bin/cserve
-	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve
-	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/cserve
+	for file in $(SHARE); do install -D -m 644 $(OUT)/$$file $(DESTDIR)$(PREFIX)/$$file || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve/docs
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/cserve
+	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/cserve/docs
+
+uninstall: ## Remove what install has put there, with the same PREFIX and DESTDIR
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/cserve $(SHARE))
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/cserve
 
 setup setup-test:
 	@PYTHON='$(PYTHON)' CC='$(CC)' sh .ci/setup $(subst setup-,,$(filter setup-test,$@))

@@ -34,6 +34,10 @@ static int print_and_exit(const struct config *config)
         options_help(stdout);
     else if (config->show_markdown)
         options_markdown(stdout);
+    else if (config->show_manual)
+        options_manual(stdout, CSERVE_VERSION);
+    else if (config->completion != COMPLETION_NONE)
+        options_completion(stdout, config->completion);
     else if (config->print_config)
         options_print(config, stdout);
     else
@@ -227,7 +231,7 @@ int program_main(const struct program_start *start)
     if (options_parse(&config, &input, error, sizeof(error)) != 0) {
         fprintf(stderr, "cserve: %s\n", error);
         status = is_check(start->argc, start->argv) ? EXIT_FAILED : EXIT_USAGE;
-    } else if (config.show_help || config.show_version || config.show_markdown) {
+    } else if (options_are_question(&config)) {
         status = print_and_exit(&config);
     } else {
         complete(&config);

@@ -41,6 +41,13 @@ SANITIZER = re.compile(
     r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|runtime error: |UndefinedBehaviorSanitizer"
 )
 
+SANITIZED = {  # the environment of a build with sanitizers
+    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99:quarantine_size_mb=16"
+    ":allocator_may_return_null=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
+    "PYTHONMALLOC": "malloc",
+}
+
 
 def eventually(condition, deadline=DEADLINE, what=None):
     """Return the first true value of `condition()`; fail when there is none before the deadline."""
@@ -74,7 +81,7 @@ class Output:
         self._thread.start()
 
     def _gather(self, pipe):
-        with pipe:
+        with pipe, contextlib.suppress(OSError):  # which is how a terminal ends
             while data := os.read(pipe.fileno(), 65536):
                 with self._changed:
                     self._text += data.decode("utf-8", "surrogateescape")
@@ -133,12 +140,7 @@ class Process:
         environment["LANG"] = "C.UTF-8"
         environment["TMPDIR"] = tempfile.gettempdir()
         if self.sanitized:
-            environment["ASAN_OPTIONS"] = (
-                "detect_leaks=0:abort_on_error=0:exitcode=99:quarantine_size_mb=16"
-                ":allocator_may_return_null=1"
-            )
-            environment["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1:exitcode=99"
-            environment["PYTHONMALLOC"] = "malloc"
+            environment.update(SANITIZED)
         environment.update({name: str(value) for name, value in extra.items() if value is not None})
         for name, value in extra.items():
             if value is None:

@@ -14,6 +14,9 @@
 
 struct setting;
 
+/* The shells whose commands are completed, in the order of their names in the table. */
+enum completion { COMPLETION_BASH, COMPLETION_ZSH, COMPLETION_FISH, COMPLETION_NONE };
+
 /* Everything that can be configured, filled with the defaults of the table. */
 struct config {
     struct process_config process;
@@ -29,6 +32,8 @@ struct config {
     bool show_help;
     bool show_version;
     bool show_markdown;        /* --help-markdown, which make docs uses */
+    bool show_manual;          /* --help-man, which make install uses, as it does the next */
+    enum completion completion;
     bool check;
     bool print_config;
     const char *config_file;   /* --config, or the one that was found; NULL: none */
@@ -62,6 +67,8 @@ struct options_input {
  */
 int options_parse(struct config *config, const struct options_input *input, char *error, size_t cap);
 void options_release(struct config *config);
+/* Whether it asks only what holds whatever is configured: for help, the version and such. */
+bool options_are_question(const struct config *config);
 
 /*
  * What the user called an option, and where: "--chdir", "CSERVE_CHDIR", "cserve.ini:3: chdir". For messages.
@@ -71,6 +78,9 @@ void options_label(const struct config *config, const char *name, char *label, s
 /* The text of --help, and the option reference in Markdown for docs/options.md. */
 void options_help(FILE *out);
 void options_markdown(FILE *out);
+/* The manual page, for man, of this version; and the file that lets a shell complete options and values. */
+void options_manual(FILE *out, const char *version);
+void options_completion(FILE *out, enum completion shell);
 /* A line for each option: its name, its value, and where that came from. */
 void options_print(const struct config *config, FILE *out);
 

@@ -169,8 +169,7 @@ static int finish(struct loader *l)
     return check_binds(l);
 }
 
-/* The user wants to know something that holds whatever else is configured. */
-static bool is_question(const struct config *config)
+bool options_are_question(const struct config *config)
 {
     for (size_t i = 0; i < config->setting_count; i++) {
         if (config->settings[i].option->is_question)
@@ -189,7 +188,7 @@ int options_parse(struct config *config, const struct options_input *input, char
         value_set_default(config, o);
     if ((input->keywords != NULL ? load_keywords(&l) : load_arguments(&l)) != 0)
         return -1;
-    if (is_question(config))
+    if (options_are_question(config))
         return apply_all(&l);
     if (load_environment(&l) != 0 || load_file(&l) != 0)
         return -1;

@@ -3,9 +3,8 @@
  * What the files of this room share: a row of the option table, and where a value came from.
  *
  * Reading order: options.c (the table), load.c (all that was given becomes a struct config), setting.c (what
- * was given, by whom), arguments.c, keywords.c, environment.c, file.c
- * with ini.c (who gives), value.c (one value: read,
- * checked, stored), help.c (what the table tells people).
+ * was given, by whom), arguments.c, keywords.c, environment.c, file.c with ini.c (who gives), value.c (one value:
+ * read, checked, stored), help.c, manual.c (what the table tells people), completion.c (what it tells shells).
  */
 #ifndef CONFIG_OPTION_H
 #define CONFIG_OPTION_H
@@ -94,8 +93,12 @@ void option_keyword(char *text, size_t cap, const char *name);
  * begins, else one a few changes away. False: there is none.
  */
 bool option_nearest(char *nearest, size_t cap, const char *name, enum source source);
-/* Levenshtein distance; what is longer than OPTION_NAME_MAX is far from everything. */
+/* How many letters are changed, dropped, added or swapped with the next; what is longer than OPTION_NAME_MAX is far from everything. */
 size_t option_distance(const char *a, const char *b);
+/* How far a name is from what was typed, in either case: less if one begins with the other. */
+size_t option_distance_to(const char *typed, const char *name);
+/* From which distance on a name was not meant. */
+size_t option_far(const char *typed);
 
 /* value.c */
 void value_set_default(struct config *config, const struct option *o);

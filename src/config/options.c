@@ -27,6 +27,7 @@
 
 /* In the order of the enums. */
 static const char *const levels[] = {"debug", "info", "warning", "error", "critical", NULL};
+static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 static const char *const forwarded_kinds[] = {"x-forwarded", "forwarded", NULL};
 
 static const struct option listening[] = {
@@ -284,9 +285,12 @@ static const struct option other[] = {
     {0},
 };
 
-/* Options that --help does not show: for the project's own use. */
+/* Options that --help does not show: `make docs` and `make install` use them. */
 static const struct option hidden[] = {
     {.name = "help-markdown", .kind = OPTION_FLAG, FIELD(show_markdown), .is_question = true},
+    {.name = "help-man", .kind = OPTION_FLAG, FIELD(show_manual), .is_question = true},
+    {.name = "completion", .metavar = "SHELL", .kind = OPTION_CHOICE, FIELD(completion), .choices = shells,
+     .initial = COMPLETION_NONE, .is_question = true},
     {0},
 };
 
@@ -387,26 +391,30 @@ void option_keyword(char *text, size_t cap, const char *name)
 
 /* --- the nearest option to a mistyped one ------------------------------------------------------ */
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 size_t option_distance(const char *a, const char *b)
 {
-    size_t row[OPTION_NAME_MAX + 1];
+    size_t rows[3][OPTION_NAME_MAX + 1];
     size_t a_len = strlen(a), b_len = strlen(b);
 
     if (a_len > OPTION_NAME_MAX || b_len > OPTION_NAME_MAX)
         return OPTION_NAME_MAX;
     for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *higher = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b_len; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            size_t drop = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = change < drop ? change : drop;
+            row[j] = least(above[j - 1] + (a[i - 1] != b[j - 1]), least(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], higher[j - 2] + 1);
         }
     }
-    return row[b_len];
+    return rows[a_len % 3][b_len];
 }
 
 /* "log_level" as "loglevel": what people forget in a name, or have otherwise from elsewhere. */
@@ -421,20 +429,34 @@ static void squash(char *out, const char *name)
     out[len] = '\0';
 }
 
-/* How far a name is from what was typed: less if one begins with the other. */
-static size_t distance_to(const char *typed, const char *name)
+static void lower(char *out, const char *name)
 {
-    char a[OPTION_NAME_MAX + 1], b[OPTION_NAME_MAX + 1];
-    size_t distance = option_distance(typed, name);
+    size_t len = 0;
 
-    squash(a, typed);
+    for (; *name != '\0' && len < OPTION_NAME_MAX; name++)
+        out[len++] = (char)(*name >= 'A' && *name <= 'Z' ? *name - 'A' + 'a' : *name);
+    out[len] = '\0';
+}
+
+size_t option_distance_to(const char *typed, const char *name)
+{
+    char low[OPTION_NAME_MAX + 1], a[OPTION_NAME_MAX + 1], b[OPTION_NAME_MAX + 1];
+
+    lower(low, typed);
+    size_t distance = option_distance(low, name);
+    squash(a, low);
     squash(b, name);
     size_t a_len = strlen(a), b_len = strlen(b);
-    if (distance > 1 && a_len >= 3 && strncmp(a, b, a_len) == 0)
-        return 1;
+    if (a_len >= 3 && strncmp(a, b, a_len) == 0)
+        return least(distance / 2, 1);
     if (distance > 3 && b_len >= 3 && strncmp(a, b, b_len) == 0)
         return 3;
     return distance;
+}
+
+size_t option_far(const char *typed)
+{
+    return strlen(typed) / 3 + 2;
 }
 
 struct search {
@@ -451,7 +473,7 @@ static void consider(struct search *search, const char *prefix, const char *name
     if (name == NULL)
         return;
     snprintf(whole, sizeof(whole), "%s%s", prefix, name);
-    size_t distance = distance_to(search->typed, whole);
+    size_t distance = option_distance_to(search->typed, whole);
     if (distance < search->best) {
         search->best = distance;
         search->name = name;
@@ -461,7 +483,7 @@ static void consider(struct search *search, const char *prefix, const char *name
 
 bool option_nearest(char *nearest, size_t cap, const char *name, enum source source)
 {
-    struct search search = {.typed = name, .best = strlen(name) / 3 + 2};
+    struct search search = {.typed = name, .best = option_far(name)};
     const struct option *o;
     size_t group;
 

@@ -193,7 +193,8 @@ static void describe_choices(char *text, size_t cap, const char *const *choices)
 static int take_choice(const struct reading *r, const char *value)
 {
     const char *const *choices = r->option->choices;
-    size_t nearest = 0;
+    const char *nearest = NULL;
+    size_t best = option_far(value);
     char all[256];
 
     for (size_t i = 0; choices[i] != NULL; i++) {
@@ -201,11 +202,15 @@ static int take_choice(const struct reading *r, const char *value)
             store_number(r->config, r->option, i);
             return 0;
         }
-        if (option_distance(value, choices[i]) < option_distance(value, choices[nearest]))
-            nearest = i;
+        if (option_distance_to(value, choices[i]) < best) {
+            best = option_distance_to(value, choices[i]);
+            nearest = choices[i];
+        }
     }
     describe_choices(all, sizeof(all), choices);
-    return FAIL(r, "%s must be %s, not \"%s\"; did you mean %s?", r->label, all, value, choices[nearest]);
+    if (nearest == NULL)
+        return FAIL(r, "%s must be %s, not \"%s\"", r->label, all, value);
+    return FAIL(r, "%s must be %s, not \"%s\"; did you mean %s?", r->label, all, value, nearest);
 }
 
 static int take_flag(const struct reading *r, const char *value)

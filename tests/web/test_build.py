@@ -215,19 +215,27 @@ def test_install(cserve, build, tmp_path):
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {
         "opt/it/bin/cserve",
+        "opt/it/share/man/man1/cserve.1",
+        "opt/it/share/bash-completion/completions/cserve",
+        "opt/it/share/zsh/site-functions/_cserve",
+        "opt/it/share/fish/vendor_completions.d/cserve.fish",
         *(
             f"opt/it/share/doc/cserve/{name}"
-            for name in ("README.md", "LICENSE", *(path.name for path in ROOT.glob("docs/*.md")))
+            for name in ("README.md", "LICENSE", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
         ),
     }
     assert subprocess.check_output([tmp_path / "opt/it/bin/cserve", "--version"], text=True).startswith(
         "cserve "
     )
+    assert (tmp_path / "opt/it/share/man/man1/cserve.1").read_text().startswith(".TH CSERVE 1 ")
+    (tmp_path / "opt/it/bin/other").touch()
+    make("uninstall", "PYTHON=/nowhere/python", f"DESTDIR={tmp_path}", "PREFIX=/opt/it")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["other"]
 
 
 def test_help_lists_the_targets_without_a_python(tmp_path):
     text = make("help", "PYTHON=/nowhere/python").stdout
-    for target in ("run", "test", "install", "clean", "help", "docs", "unit", "bench-loop"):
+    for target in ("run", "test", "install", "uninstall", "clean", "help", "docs", "unit", "bench-loop"):
         assert re.search(rf"^  {target} +[A-Z]", text, re.MULTILINE), text
 
 
@@ -252,6 +260,7 @@ class Machine:
     TOOLS = (  # what tests use besides
         *("curl", "telnet", "wrk", "h2load", "chromium", "valgrind"),
         *("strace", "openssl", "nginx", "haproxy", "ip", "systemd-analyze"),
+        *("zsh", "fish", "groff", "mandoc"),
     )
 
     def __init__(self, directory):
@@ -306,7 +315,8 @@ def test_setup_installs_nothing_where_nothing_is_missing(machine):
         (
             ["test"],
             "gcc libc6-dev python3 python3-dev python3-venv libcmocka-dev curl telnet wrk "
-            "nghttp2-client chromium valgrind strace openssl nginx haproxy iproute2 systemd",
+            "nghttp2-client chromium valgrind strace openssl nginx haproxy iproute2 systemd "
+            "zsh fish groff-base mandoc",
         ),
     ],
 )

@@ -99,6 +99,8 @@ def test_help_and_version_need_no_application_and_change_nothing(run):
         (["--keep-alive", "."], ["--keep-alive", "seconds"]),
         (["--keep-alive", "1e3"], ["--keep-alive", "seconds"]),
         (["--log-level", "warn"], ["--log-level", "critical", '"warn"', "did you mean warning"]),
+        (["--log-level", "WARNING"], ["--log-level", '"WARNING"', "did you mean warning?"]),
+        (["--log-level", "loud"], ["or critical, not \"loud\"\n"]),
         (["--venv="], ["--venv", "empty"]),
         (["--show-requests=yes"], ["--show-requests", "no value"]),
     ],
