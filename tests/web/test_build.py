@@ -42,6 +42,7 @@ PURE = {
     "memcpy",
     "memmove",
     "memset",
+    "qsort",
     "snprintf",
     "strchr",
     "strlen",
@@ -50,6 +51,7 @@ PURE = {
 }
 OWN = (
     "http_",
+    "media_",
     "scan_",
     "buf_",
     "mem_",
