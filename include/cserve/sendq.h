@@ -46,7 +46,7 @@ struct sendq {
 
 enum sendq_result {
     SENDQ_DONE,    /* all is sent, but what is staged */
-    SENDQ_BLOCKED, /* the peer must read first */
+    SENDQ_BLOCKED, /* the peer must read first, or so much of files was sent that others should have their turn */
     SENDQ_BROKEN,  /* the stream is broken, or a file ended before its range did (errno EIO) */
 };
 

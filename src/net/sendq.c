@@ -19,6 +19,8 @@ enum {
     RUN_ROOM = 16 * 1024,      /* of a fresh run */
     RUN_ROOM_KEPT = 64 * 1024, /* a run that grew beyond it does not keep its room in the pool */
     PARTS_PER_SEND = 32,
+    FILE_PER_CALL = 256 * 1024,   /* of a file, read by one system call */
+    FILE_PER_FLUSH = 1024 * 1024, /* of files; then other connections have their turn, though this peer takes more */
 };
 
 void sendq_pool_init(struct sendq_pool *pool, size_t keep)
@@ -233,7 +235,8 @@ static ssize_t send_bytes(struct sendq *q, struct stream *s)
 static ssize_t send_file(struct sendq *q, struct stream *s)
 {
     struct sendq_piece *piece = q->first;
-    ssize_t sent = s->ops->sendfile(s, piece->fd, &piece->offset, piece->len);
+    size_t len = piece->len < FILE_PER_CALL ? piece->len : FILE_PER_CALL;
+    ssize_t sent = s->ops->sendfile(s, piece->fd, &piece->offset, len);
 
     if (sent == 0) {
         errno = EIO; /* the file is shorter than it was: what was promised cannot be kept */
@@ -259,11 +262,18 @@ static ssize_t send_first(struct sendq *q, struct stream *s)
 
 enum sendq_result sendq_flush(struct sendq *q, struct stream *s, uint64_t *sent)
 {
-    while (q->pending > 0) {
-        ssize_t count = send_first(q, s);
+    size_t of_files = 0;
 
+    while (q->pending > 0) {
+        bool is_file = q->first->kind == SENDQ_FILE;
+        ssize_t count;
+
+        if (is_file && of_files >= FILE_PER_FLUSH)
+            return SENDQ_BLOCKED;
+        count = send_first(q, s);
         if (count < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? SENDQ_BLOCKED : SENDQ_BROKEN;
+        of_files += is_file ? (size_t)count : 0;
         *sent += (uint64_t)count;
     }
     return SENDQ_DONE;
