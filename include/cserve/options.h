@@ -33,6 +33,7 @@ struct config {
     const char *config_file;   /* --config, or the one that was found; NULL: none */
     const char **binds;        /* owned: --bind, or the one made of host and port */
     const char **paths;        /* owned: --pythonpath, split at ':' */
+    const char **statics;      /* owned: --static */
     const char **bind_labels;  /* owned */
     char *user_label, *group_label; /* owned */
     struct setting *settings;  /* owned: what was given, by whom; texts above are views of it */

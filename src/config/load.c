@@ -145,6 +145,7 @@ static int finish(struct loader *l)
         bind_default(config);
     config->process.binds = config->binds;
     config->process.python.paths = config->paths;
+    config->process.server.static_maps = config->statics;
     config->process.python.multithread = config->process.server.threads > 1;
     config->process.python.argc = l->input->argc;
     config->process.python.argv = l->input->argv;
@@ -186,6 +187,7 @@ void options_release(struct config *config)
     value_release_list(config->bind_labels, config->bind_labels != NULL ? config->process.bind_count : 0);
     value_release_list(config->binds, config->process.bind_count);
     value_release_list(config->paths, config->process.python.path_count);
+    value_release_list(config->statics, config->process.server.static_count);
     cidr_list_release(&config->process.server.forwarded_allow);
     cidr_list_release(&config->process.server.proxy_allow);
     for (size_t i = 0; i < config->setting_count; i++)
