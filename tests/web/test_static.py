@@ -253,7 +253,7 @@ def test_s10_a_neighbour_is_not_below(files):
 
 
 def test_s10_links_that_come_and_go_are_never_followed(files):
-    """A race between what is looked up and what is opened: the name is now a file, now a link to the secret."""
+    """A race of lookup and opening: the name is now a file, now a link to the secret."""
     site = next(argument for argument in files.arguments if argument.startswith("/static=")).split("=")[1]
     race, spare = os.path.join(site, "race"), os.path.join(site, "spare")
     seen = set()
@@ -540,7 +540,8 @@ def test_requests_are_shown(serve, tmp_path):
 
 def test_limits_hold(serve, tmp_path):
     write(tmp_path / "a.txt", TEXT)
-    server = serve(APP, "--static", f"/s={tmp_path}", "--limit-request-line", "64", "--limit-request-body", "9")
+    limits = ("--limit-request-line", "64", "--limit-request-body", "9")
+    server = serve(APP, "--static", f"/s={tmp_path}", *limits)
     assert server.get("/s/a.txt?" + "x" * 64).status == 414
     assert server.get("/s/a.txt", body=b"x" * 10).status == 413
     assert server.get("/s/a.txt", body=b"x" * 9).body == TEXT
