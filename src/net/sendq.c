@@ -232,17 +232,24 @@ static ssize_t send_bytes(struct sendq *q, struct stream *s)
     return sent;
 }
 
-static ssize_t send_file(struct sendq *q, struct stream *s)
+/* *of_files: bytes of files that this flush has sent; beyond FILE_PER_FLUSH it is as if the stream took no more. */
+static ssize_t send_file(struct sendq *q, struct stream *s, size_t *of_files)
 {
     struct sendq_piece *piece = q->first;
     size_t len = piece->len < FILE_PER_CALL ? piece->len : FILE_PER_CALL;
-    ssize_t sent = s->ops->sendfile(s, piece->fd, &piece->offset, len);
+    ssize_t sent;
 
+    if (*of_files >= FILE_PER_FLUSH) {
+        errno = EAGAIN;
+        return -1;
+    }
+    sent = s->ops->sendfile(s, piece->fd, &piece->offset, len);
     if (sent == 0) {
         errno = EIO; /* the file is shorter than it was: what was promised cannot be kept */
         return -1;
     }
     if (sent > 0) {
+        *of_files += (size_t)sent;
         piece->len -= (size_t)sent;
         q->pending -= (size_t)sent;
         if (piece->len == 0)
@@ -251,10 +258,10 @@ static ssize_t send_file(struct sendq *q, struct stream *s)
     return sent;
 }
 
-static ssize_t send_first(struct sendq *q, struct stream *s)
+static ssize_t send_first(struct sendq *q, struct stream *s, size_t *of_files)
 {
     if (q->first->kind == SENDQ_FILE)
-        return send_file(q, s);
+        return send_file(q, s, of_files);
     if (q->first == q->last && q->first->kind == SENDQ_BYTES)
         return send_run(q, s);
     return send_bytes(q, s);
@@ -265,15 +272,10 @@ enum sendq_result sendq_flush(struct sendq *q, struct stream *s, uint64_t *sent)
     size_t of_files = 0;
 
     while (q->pending > 0) {
-        bool is_file = q->first->kind == SENDQ_FILE;
-        ssize_t count;
+        ssize_t count = send_first(q, s, &of_files);
 
-        if (is_file && of_files >= FILE_PER_FLUSH)
-            return SENDQ_BLOCKED;
-        count = send_first(q, s);
         if (count < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? SENDQ_BLOCKED : SENDQ_BROKEN;
-        of_files += is_file ? (size_t)count : 0;
         *sent += (uint64_t)count;
     }
     return SENDQ_DONE;
