@@ -41,6 +41,7 @@ struct sendq {
     struct sendq_pool *pool; /* borrows */
     struct sendq_piece *first, *last;
     size_t staged_from;      /* where in the last run the bytes begin that must not be sent yet */
+    size_t of_files;         /* bytes of files that the latest flush has sent */
     uint64_t pending;        /* bytes queued and not sent, without the staged ones */
 };
 

@@ -232,14 +232,14 @@ static ssize_t send_bytes(struct sendq *q, struct stream *s)
     return sent;
 }
 
-/* *of_files: bytes of files that this flush has sent; beyond FILE_PER_FLUSH it is as if the stream took no more. */
-static ssize_t send_file(struct sendq *q, struct stream *s, size_t *of_files)
+/* Beyond FILE_PER_FLUSH it is as if the stream took no more. */
+static ssize_t send_file(struct sendq *q, struct stream *s)
 {
     struct sendq_piece *piece = q->first;
     size_t len = piece->len < FILE_PER_CALL ? piece->len : FILE_PER_CALL;
     ssize_t sent;
 
-    if (*of_files >= FILE_PER_FLUSH) {
+    if (q->of_files >= FILE_PER_FLUSH) {
         errno = EAGAIN;
         return -1;
     }
@@ -249,7 +249,7 @@ static ssize_t send_file(struct sendq *q, struct stream *s, size_t *of_files)
         return -1;
     }
     if (sent > 0) {
-        *of_files += (size_t)sent;
+        q->of_files += (size_t)sent;
         piece->len -= (size_t)sent;
         q->pending -= (size_t)sent;
         if (piece->len == 0)
@@ -258,10 +258,10 @@ static ssize_t send_file(struct sendq *q, struct stream *s, size_t *of_files)
     return sent;
 }
 
-static ssize_t send_first(struct sendq *q, struct stream *s, size_t *of_files)
+static ssize_t send_first(struct sendq *q, struct stream *s)
 {
     if (q->first->kind == SENDQ_FILE)
-        return send_file(q, s, of_files);
+        return send_file(q, s);
     if (q->first == q->last && q->first->kind == SENDQ_BYTES)
         return send_run(q, s);
     return send_bytes(q, s);
@@ -269,10 +269,9 @@ static ssize_t send_first(struct sendq *q, struct stream *s, size_t *of_files)
 
 enum sendq_result sendq_flush(struct sendq *q, struct stream *s, uint64_t *sent)
 {
-    size_t of_files = 0;
-
+    q->of_files = 0;
     while (q->pending > 0) {
-        ssize_t count = send_first(q, s, &of_files);
+        ssize_t count = send_first(q, s);
 
         if (count < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? SENDQ_BLOCKED : SENDQ_BROKEN;
