@@ -15,6 +15,7 @@
 
 #include "cserve/access_format.h"
 #include "cserve/options.h"
+#include "cserve/static_map.h"
 #include "cserve/syslog.h"
 
 #ifndef CSERVE_VERSION
@@ -77,6 +78,19 @@ static int check_format(const struct config *config, char *error, size_t cap)
     return -1;
 }
 
+/* The same of the directories that are served. Relative ones count from --chdir, where we are now. */
+static int check_static(const struct config *config, char *error, size_t cap)
+{
+    const struct server_config *server = &config->process.server;
+    char label[LABEL_MAX], reason[1024];
+
+    if (static_maps_check(server->static_maps, server->static_count, reason, sizeof(reason)) == 0)
+        return 0;
+    options_label(config, "static", label, sizeof(label));
+    snprintf(error, cap, "%s %s", label, reason);
+    return -1;
+}
+
 static int open_syslog(const struct config *config, char *error, size_t cap)
 {
     char label[LABEL_MAX], reason[256];
@@ -102,7 +116,7 @@ static int prepare(const struct config *config)
         umask((mode_t)umask_bits);
     if (!config->check && log_open(config->error_log) != 0)
         return complain(config, "error-logfile", config->error_log);
-    if (check_format(config, error, sizeof(error)) != 0 ||
+    if (check_format(config, error, sizeof(error)) != 0 || check_static(config, error, sizeof(error)) != 0 ||
         (!config->check && open_syslog(config, error, sizeof(error)) != 0)) {
         fprintf(stderr, "cserve: %s\n", error);
         return -1;
@@ -159,7 +173,8 @@ static const struct process_config *reread(void)
     options_release(config);
     input.environment = environ; /* which moves when it changes */
     input.running = current;
-    if (options_parse(config, &input, error, sizeof(error)) != 0 || check_format(config, error, sizeof(error)) != 0) {
+    if (options_parse(config, &input, error, sizeof(error)) != 0 || check_format(config, error, sizeof(error)) != 0 ||
+        check_static(config, error, sizeof(error)) != 0) {
         log_error("%s", error);
         return NULL;
     }

@@ -40,6 +40,7 @@ struct config {
     const char **binds;        /* owned: --bind, or the one made of host and port */
     const char **paths;        /* owned: --pythonpath, split at ':' */
     const char **reload_files; /* owned: --reload-extra-file */
+    const char **statics;      /* owned: --static */
     const char **bind_labels;  /* owned */
     char *user_label, *group_label; /* owned */
     struct setting *settings;  /* owned: what was given, by whom; texts above are views of it */

@@ -101,4 +101,10 @@ void http_error_page(struct buf *out, int status, const char *text);
 /* Writes "Sun, 06 Nov 1994 08:49:37 GMT", no NUL. `when` in seconds since 1970, from then to 9999. */
 void http_date_format(char out[HTTP_DATE_LEN], int64_t when);
 
+/*
+ * Reads a date in any of the three forms of RFC 9110, 5.6.7; the weekday need not be right. 0 and *when, in seconds since 1970
+ * (negative before); or -1.
+ */
+int http_date_parse(struct str text, int64_t *when);
+
 #endif

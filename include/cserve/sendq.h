@@ -41,12 +41,13 @@ struct sendq {
     struct sendq_pool *pool; /* borrows */
     struct sendq_piece *first, *last;
     size_t staged_from;      /* where in the last run the bytes begin that must not be sent yet */
+    size_t of_files;         /* bytes of files that the latest flush has sent */
     uint64_t pending;        /* bytes queued and not sent, without the staged ones */
 };
 
 enum sendq_result {
     SENDQ_DONE,    /* all is sent, but what is staged */
-    SENDQ_BLOCKED, /* the peer must read first */
+    SENDQ_BLOCKED, /* the peer must read first, or so much of files was sent that others should have their turn */
     SENDQ_BROKEN,  /* the stream is broken, or a file ended before its range did (errno EIO) */
 };
 

@@ -38,6 +38,9 @@ struct server_config {
     enum forwarded_kind forwarded_kind; /* which of them these peers set */
     bool proxy_protocol;       /* every connection begins with a PROXY header */
     struct cidr_list proxy_allow; /* peers that may send one */
+    const char *const *static_maps; /* static_map.h: files that are served without the handler; borrowed */
+    size_t static_count;
+    int static_max_age;        /* seconds that clients may keep them; 0: nothing is said of it */
 };
 
 struct server;

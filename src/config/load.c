@@ -163,6 +163,7 @@ static int finish(struct loader *l)
     config->process.binds = config->binds;
     config->process.python.paths = config->paths;
     config->process.reload_files = config->reload_files;
+    config->process.server.static_maps = config->statics;
     config->process.python.multithread = config->process.server.threads > 1;
     config->process.python.argc = l->input->argc;
     config->process.python.argv = l->input->argv;
@@ -204,6 +205,7 @@ void options_release(struct config *config)
     value_release_list(config->binds, config->process.bind_count);
     value_release_list(config->paths, config->process.python.path_count);
     value_release_list(config->reload_files, config->process.reload_file_count);
+    value_release_list(config->statics, config->process.server.static_count);
     cidr_list_release(&config->process.server.forwarded_allow);
     cidr_list_release(&config->process.server.proxy_allow);
     for (size_t i = 0; i < config->setting_count; i++)

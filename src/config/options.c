@@ -261,6 +261,16 @@ static const struct option watching[] = {
     {0},
 };
 
+static const struct option static_files[] = {
+    {.name = "static", .metavar = "/PREFIX=DIR", .kind = OPTION_LIST, FIELD(statics),
+     COUNT_FIELD(process.server.static_count),
+     .help = "Answer requests below /PREFIX with the files of this directory, without the application; docs/static.md "
+             "says how. May be repeated."},
+    {.name = "static-max-age", .metavar = "SECONDS", .kind = OPTION_COUNT, SERVER(static_max_age), .max = 31536000,
+     .help = "Time that clients may use such a file without asking again; 0 leaves that to them."},
+    {0},
+};
+
 static const struct option configuration[] = {
     {.letter = 'c', .name = "config", .metavar = "FILE", .kind = OPTION_TEXT, FIELD(config_file),
      .not_in_file = true,
@@ -299,7 +309,8 @@ const struct option_group option_groups[] = {
     {"Concurrency", concurrency}, {"Watching", watching},
     {"Processes", processes},     {"Development", development},
     {"Logging", logging},     {"Timeouts", timeouts},
-    {"Limits", limits},       {"Proxies", proxies},         {"Other", other},     {NULL, hidden},
+    {"Limits", limits},       {"Proxies", proxies},         {"Static files", static_files},
+    {"Other", other},         {NULL, hidden},
     {NULL, NULL},
 };
 

@@ -19,6 +19,8 @@ enum {
     RUN_ROOM = 16 * 1024,      /* of a fresh run */
     RUN_ROOM_KEPT = 64 * 1024, /* a run that grew beyond it does not keep its room in the pool */
     PARTS_PER_SEND = 32,
+    FILE_PER_CALL = 256 * 1024,   /* of a file, read by one system call */
+    FILE_PER_FLUSH = 1024 * 1024, /* of files; then other connections have their turn, though this peer takes more */
 };
 
 void sendq_pool_init(struct sendq_pool *pool, size_t keep)
@@ -230,16 +232,24 @@ static ssize_t send_bytes(struct sendq *q, struct stream *s)
     return sent;
 }
 
+/* Beyond FILE_PER_FLUSH it is as if the stream took no more. */
 static ssize_t send_file(struct sendq *q, struct stream *s)
 {
     struct sendq_piece *piece = q->first;
-    ssize_t sent = s->ops->sendfile(s, piece->fd, &piece->offset, piece->len);
+    size_t len = piece->len < FILE_PER_CALL ? piece->len : FILE_PER_CALL;
+    ssize_t sent;
 
+    if (q->of_files >= FILE_PER_FLUSH) {
+        errno = EAGAIN;
+        return -1;
+    }
+    sent = s->ops->sendfile(s, piece->fd, &piece->offset, len);
     if (sent == 0) {
         errno = EIO; /* the file is shorter than it was: what was promised cannot be kept */
         return -1;
     }
     if (sent > 0) {
+        q->of_files += (size_t)sent;
         piece->len -= (size_t)sent;
         q->pending -= (size_t)sent;
         if (piece->len == 0)
@@ -259,6 +269,7 @@ static ssize_t send_first(struct sendq *q, struct stream *s)
 
 enum sendq_result sendq_flush(struct sendq *q, struct stream *s, uint64_t *sent)
 {
+    q->of_files = 0;
     while (q->pending > 0) {
         ssize_t count = send_first(q, s);
 

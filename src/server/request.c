@@ -411,6 +411,23 @@ static void note_complete(struct request *r)
     r->app_us = 0;
 }
 
+/* Whether the request is one for a file, and so is answered now, in place of the handler. */
+static bool answer_with_file(struct request *r)
+{
+    struct connection *c = r->connection;
+    const struct static_dir *dir = NULL;
+
+    if ((c->server->extras & EXTRA_STATIC) != 0)
+        dir = static_files_find(c->server->files, r->exchange.head.uri.path);
+    if (dir == NULL)
+        return false;
+    timer_stop(&c->timer);
+    c->is = CONNECTION_HANDLER;
+    static_files_answer(c->server->files, dir, &r->exchange);
+    r->verdict = HANDLER_DONE;
+    return true;
+}
+
 /* The request is complete: the handler's turn. As finish. */
 static bool run(struct request *r)
 {
@@ -423,12 +440,15 @@ static bool run(struct request *r)
     r->exchange.content.chunked = r->exchange.head.chunked;
     if (r->exchange.head.forwarded >= 0)
         apply_forwarded(r);
-    if (c->server->extras != 0)
-        note_complete(r);
     r->started = true;
     if (--c->server->requests_left == 0)
         c->server->enough(c->server->enough_arg);
     r->head_request = str_equal(r->exchange.head.method, STR("HEAD"));
+    if (c->server->extras != 0) {
+        note_complete(r);
+        if (answer_with_file(r))
+            return handled(r);
+    }
     return call(c, ACTION_START);
 }
 

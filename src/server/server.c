@@ -86,6 +86,17 @@ static void choose_extras(struct server *s)
         s->extras |= EXTRA_LOG;
     if (s->config.timed || (s->log.on && s->log.format.needs_times))
         s->extras |= EXTRA_TIMES;
+    if (s->config.static_count > 0)
+        s->extras |= EXTRA_STATIC;
+}
+
+/* 0, or -1 with the reason logged. */
+static int open_files(struct server *s)
+{
+    if ((s->extras & EXTRA_STATIC) == 0)
+        return 0;
+    s->files = static_files_new(&s->config);
+    return s->files != NULL ? 0 : -1;
 }
 
 static int open_wake(struct server *s)
@@ -116,7 +127,7 @@ struct server *server_new(const struct server_config *config, struct listener *l
     acceptors_init(s, listeners, count);
     threads_init(s);
     counts_init(s);
-    if (!log_opened)
+    if (!log_opened || open_files(s) != 0)
         goto failed;
     if (poller_open(&s->poller, EVENTS_PER_WAIT) != 0 || open_wake(s) != 0) {
         log_error("cannot set up the event loop: %s", strerror(errno));
@@ -140,6 +151,7 @@ void server_free(struct server *s)
     mem_pool_release(&s->input_pool);
     threads_release(s);
     counts_release(s);
+    static_files_free(s->files);
     free(s->acceptors);
     free(s->blank_request);
     free(s->scratch);

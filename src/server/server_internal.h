@@ -5,7 +5,8 @@
  *
  * Reading order: server.c (the loop), acceptor.c, connection.c (states), request.c (head, content,
  * handler), exchange.c (what the handler calls), threads.c (whose the loop is), monitor.c (slow
- * handlers); counts.c, spool.c, access_log.c and wire_trace.c at the side.
+ * handlers); static_files.c (answers without a handler), counts.c, spool.c, access_log.c and wire_trace.c at
+ * the side.
  *
  * Ownership: the loop belongs to one thread at a time, and with it everything here, but for a connection
  * that is `away`: its stream, output and request belong to the thread that runs its handler,
@@ -32,6 +33,7 @@
 
 #include "access_log.h"
 #include "spool.h"
+#include "static_files.h"
 
 struct connection;
 
@@ -66,6 +68,7 @@ enum extra {
     EXTRA_TRACE = 1, /* config.show_requests */
     EXTRA_LOG = 2,   /* the access log */
     EXTRA_TIMES = 4, /* the log has durations, or somebody watches */
+    EXTRA_STATIC = 8, /* some are answered with files */
 };
 
 /* What a handler is called for. */
@@ -132,6 +135,7 @@ struct watch {
 struct server {
     struct server_config config;
     struct handler *handler; /* borrowed */
+    struct static_files *files; /* owned; NULL: none are served */
     unsigned extras; /* enum extra */
     struct poller poller;
     struct timer_queue timeouts[TIMEOUT_COUNT];

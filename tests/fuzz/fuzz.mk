@@ -5,7 +5,7 @@
 # inputs that reach code that no other reaches.
 
 SECONDS ?= 600
-FUZZ := head body uri proxy forwarded options connection
+FUZZ := head body uri proxy forwarded files options connection
 
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
     -fno-sanitize-recover=undefined

@@ -302,6 +302,31 @@ static void a_broken_stream_is_reported(void **state)
     sendq_pool_release(&pool);
 }
 
+/* A peer that takes all there is does not keep others waiting for a whole file. */
+static void a_large_file_leaves_in_turns(void **state)
+{
+    enum { SIZE = 5 * 1024 * 1024, TURN = 1024 * 1024 };
+    struct sendq_pool pool;
+    struct sendq q;
+    struct sink sink;
+    uint64_t sent = 0;
+    int fd = temporary_file("x"), turns = 1;
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, SIZE), 0);
+    sink_init(&sink, SIZE);
+    sendq_pool_init(&pool, 8);
+    sendq_init(&q, &pool);
+    sendq_file(&q, fd, 0, SIZE);
+    for (; sendq_flush(&q, &sink.stream, &sent) == SENDQ_BLOCKED; turns++)
+        assert_int_equal(sent, turns * TURN);
+    assert_int_equal(turns, SIZE / TURN);
+    assert_int_equal(sent, SIZE);
+    buf_release(&sink.got);
+    sendq_release(&q);
+    sendq_pool_release(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +338,7 @@ int main(void)
         cmocka_unit_test(small_answers_leave_in_one_send),
         cmocka_unit_test(a_long_stream_uses_bounded_memory),
         cmocka_unit_test(a_broken_stream_is_reported),
+        cmocka_unit_test(a_large_file_leaves_in_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,7 @@ PURE = {
     "memcpy",
     "memmove",
     "memset",
+    "qsort",
     "snprintf",
     "strchr",
     "strlen",
@@ -49,6 +50,7 @@ PURE = {
 }
 OWN = (
     "http_",
+    "media_",
     "scan_",
     "buf_",
     "mem_",

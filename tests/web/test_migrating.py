@@ -48,6 +48,7 @@ def place(cserve, tmp_path):
     (tmp_path / "mysite.py").write_text(APP)
     (tmp_path / "cserve.ini").write_text("[cserve]\napp = mysite:app\nport = 0\n")
     (tmp_path / "run").mkdir()
+    (tmp_path / "static").mkdir()
     return tmp_path
 
 

@@ -146,6 +146,18 @@ def test_group_alone(public_cserve, open_directory):
 
 
 @needs_root
+def test_static_files_are_read_by_the_user(public_cserve, open_directory):
+    files = open_directory / "files"
+    files.mkdir(mode=0o755)
+    (files / "public").write_text("public")
+    (files / "private").write_text("private")
+    (files / "private").chmod(0o600)
+    with started(public_cserve, open_directory, "--user", "nobody", "--static", f"/s={files}") as process:
+        assert get(process, "/s/public") == "public"
+        assert "403 Forbidden" in get(process, "/s/private")
+
+
+@needs_root
 def test_the_end_of_the_master_is_noticed_by_other_users(public_cserve, open_directory):
     with started(public_cserve, open_directory, "--user", "nobody") as process:
         get(process)
