@@ -4,8 +4,8 @@
 
 The server runs apps/hello.py under callgrind and answers keep-alive clients; what a request costs is the
 difference of two runs that differ in nothing but the number of requests. Instructions do not depend on what
-else the machine does, so the program fails when a figure exceeds its limit: its budget, where every interpreter
-keeps that.
+else the machine does, so the program fails when a figure exceeds its limit: its budget, where every
+interpreter keeps that.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SCENARIOS = [
     # name, request, budget, limit
     ("minimal request", requests.minimal, 4500, 4500),
     ("browser's request, repeated", requests.browser, 7500, 7500),
-    # The interpreter needs 350 for each new string alone: to make it, to put it into a dict, to free it; some need more.
+    # Interpreters need 350 or more for each new string: to make it, to put it into a dict, to free it.
     ("browser's request, every value new", requests.varying, 14000, 15500),
 ]
 
