@@ -460,6 +460,8 @@ size_t option_distance_to(const char *typed, const char *name)
     size_t a_len = strlen(a), b_len = strlen(b);
     if (a_len >= 3 && strncmp(a, b, a_len) == 0)
         return least(distance / 2, 1);
+    if (strlen(low) == strlen(name) + 1 && strncmp(low, name, strlen(name)) == 0) /* "slow-requests" */
+        return 0;
     if (distance > 3 && b_len >= 3 && strncmp(a, b, b_len) == 0)
         return 3;
     return distance;

@@ -10,7 +10,7 @@ What is run, and how, is said by the page itself, so that a new page needs nothi
 - A block ```python, ```ini or such whose first line is `# NAME` is a file of that name.
 - PLACES has what a page takes for granted, SKIPPED what cannot be run here, and why.
 
-Ports are free ones, shown as those of the page.
+Ports are free ones, shown as those of the page. ELSEWHERE has the pages that other tests run.
 """
 
 import os
@@ -27,6 +27,12 @@ import pytest
 import harness
 
 PAGES = [harness.ROOT / "README.md", *sorted(harness.ROOT.glob("docs/*.md"))]
+ELSEWHERE = {  # pages whose commands need more than a terminal, and the tests that run them
+    "docs/deployment.md": "deployment.py",
+    "docs/developing.md": "test_developing_doc.py",
+    "docs/python.md": "../package/test_python_doc.py",
+    "docs/static.md": "test_static_doc.py",
+}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 SKIPPED = {
@@ -241,7 +247,10 @@ def is_skipped(command):
     return any(re.match(pattern, command) for pattern in SKIPPED)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+RUN = [page for page in PAGES if name_of(page) not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_commands_do_what_is_shown(cserve, tmp_path, page):
     session = Session(cserve, tmp_path)
     for name, text in PLACES.get(name_of(page), {}).items():
@@ -264,12 +273,17 @@ def test_commands_do_what_is_shown(cserve, tmp_path, page):
 def test_pages_have_commands():
     found = [
         command
-        for page in PAGES
+        for page in RUN
         for language, block in blocks(page.read_text())
         if language == "console"
         for command, _ in commands(block)
     ]
     assert sum(not is_skipped(command) for command in found) > 30
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_other_pages_have_a_test_of_their_own(page):
+    assert Path(page).name in (harness.ROOT / "tests/web" / ELSEWHERE[page]).read_text()
 
 
 # --- links -----------------------------------------------------------------------------------------
