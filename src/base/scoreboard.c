@@ -90,6 +90,6 @@ bool scoreboard_see(const struct scoreboard *b, int i, struct score_seen *seen)
     seen->since_ms = atomic_load_explicit(&row->since_ms, memory_order_relaxed);
     seen->len = len < SCORE_LINE_MAX ? len : SCORE_LINE_MAX;
     memcpy(seen->line, row->line, SCORE_LINE_MAX);
-    atomic_thread_fence(memory_order_acquire);
-    return seen->len > 0 && atomic_load_explicit(&row->calls, memory_order_relaxed) == calls;
+    /* Adds nothing, but nothing that was read before can be read after it, as it could behind a load. */
+    return seen->len > 0 && atomic_fetch_add_explicit(&row->calls, 0, memory_order_acq_rel) == calls;
 }

@@ -88,16 +88,19 @@ static struct slow_request *least(struct stats *stats, int64_t now_ms)
     return least;
 }
 
+/* All but seq. */
+static void copy_row(struct slow_request *to, const struct slow_request *from)
+{
+    const size_t at = offsetof(struct slow_request, len);
+
+    memcpy((char *)to + at, (const char *)from + at, sizeof(*to) - at);
+}
+
 static void write_row(struct slow_request *row, const struct slow_request *slow)
 {
-    uint32_t seq = atomic_load_explicit(&row->seq, memory_order_relaxed);
-    struct slow_request copy = *slow;
-
-    atomic_store_explicit(&row->seq, seq + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    atomic_init(&copy.seq, seq + 1);
-    memcpy(row, &copy, sizeof(copy));
-    atomic_store_explicit(&row->seq, seq + 2, memory_order_release);
+    atomic_fetch_add_explicit(&row->seq, 1, memory_order_acq_rel);
+    copy_row(row, slow);
+    atomic_fetch_add_explicit(&row->seq, 1, memory_order_release);
 }
 
 int64_t stats_note_slow(struct stats *stats, const struct slow_request *slow)
@@ -114,9 +117,9 @@ bool stats_read_slow(const struct stats *stats, int i, struct slow_request *slow
     struct slow_request *row = (struct slow_request *)&stats->slow[i];
     uint32_t seq = atomic_load_explicit(&row->seq, memory_order_acquire);
 
-    memcpy(slow, row, sizeof(*slow));
-    atomic_thread_fence(memory_order_acquire);
-    if (seq % 2 != 0 || atomic_load_explicit(&row->seq, memory_order_relaxed) != seq || slow->ended_ms == 0)
+    copy_row(slow, row);
+    /* Adds nothing, but nothing that was read before can be read after it, as it could behind a load. */
+    if (seq % 2 != 0 || atomic_fetch_add_explicit(&row->seq, 0, memory_order_acq_rel) != seq || slow->ended_ms == 0)
         return false;
     if (slow->len > STATS_LINE_MAX)
         slow->len = STATS_LINE_MAX;
