@@ -422,8 +422,11 @@ static bool answer_with_file(struct request *r)
     if (dir == NULL)
         return false;
     timer_stop(&c->timer);
+    counts_state(c->server, c->is, CONNECTION_HANDLER);
     c->is = CONNECTION_HANDLER;
     static_files_answer(c->server->files, dir, &r->exchange);
+    if ((c->server->extras & EXTRA_TIMES) != 0)
+        r->left_us = clock_us();
     r->verdict = HANDLER_DONE;
     return true;
 }

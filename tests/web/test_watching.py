@@ -205,6 +205,22 @@ def test_slow_requests_show_in_threads_queue_and_histograms(watch, gate):
     assert slowest == sorted(slowest, key=lambda each: -each["total_us"])
 
 
+def test_files_are_counted_like_other_answers(watch, tmp_path):
+    (tmp_path / "a.txt").write_text("a file")
+    watched = watch("--static", f"/files={tmp_path}")
+    for _ in range(3):
+        assert watched.server.get("/files/a.txt").text == "a file"
+    metrics = watched.metrics()
+    assert metrics["cserve_requests_total", "2xx"] == 3
+    assert metrics["cserve_request_duration_seconds_count",] == 3
+    assert metrics["cserve_request_duration_seconds_sum",] < harness.DEADLINE
+    eventually(lambda: sum(watched.overview()["now"]["connections"].values()) == 0)
+    os.kill(watched.server.worker, signal.SIGKILL)
+    watched.server.expect_log(r"worker \d+ was killed by signal 9")
+    eventually(lambda: watched.metric("cserve_worker_restarts_total", "crash") == 1)
+    assert watched.metric("cserve_requests_lost_total") == 0
+
+
 def test_timeouts_are_counted(watch):
     watched = watch("--header-timeout", "0.2", "--keep-alive", "0.2")
     with watched.server.connect() as slow, watched.server.connect() as idle:
