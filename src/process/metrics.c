@@ -10,7 +10,7 @@
 
 #include "cserve/python.h"
 
-#include "watch.h"
+#include "sample.h"
 
 enum metric_type { COUNTER, GAUGE, HISTOGRAM, INFO };
 

@@ -10,7 +10,7 @@
 #include "cserve/mem.h"
 #include "cserve/python.h"
 
-#include "watch.h"
+#include "sample.h"
 
 enum { LINES_MAX = 64, SLOWEST_MAX = 20 };
 

@@ -4,7 +4,7 @@
  *
  * Reading order: master.c (the loop, stopping), signals.c, sockets.c (which sockets there are), children.c (the
  * life of one worker), handover.c (reload and recycling: one worker takes over from another), watch.c (reload when a
- * file is saved), preload.c, upgrade.c, notify.c, privileges.c, pidfile.c; watch.h has those for who watches.
+ * file is saved), preload.c, upgrade.c, notify.c, privileges.c, pidfile.c; sample.h has those for who watches.
  *
  * A slot is a place for one worker, with sockets of its own, which the master keeps open: who waits there
  * when a worker dies is accepted by the next one. A child is a worker process; while one takes over from

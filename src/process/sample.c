@@ -3,7 +3,7 @@
  * A sample: what all workers are doing and have done, at one moment. Counters of workers that are gone are kept in
  * struct past, so that no sum ever falls; what they were doing is gone with them.
  */
-#include "watch.h"
+#include "sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>

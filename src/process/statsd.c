@@ -18,7 +18,7 @@
 #include "cserve/log.h"
 #include "cserve/mem.h"
 
-#include "watch.h"
+#include "sample.h"
 
 enum {
     EVERY_MS = 1000,

@@ -27,7 +27,7 @@
 #include "cserve/poller.h"
 #include "cserve/response.h"
 
-#include "watch.h"
+#include "sample.h"
 
 enum {
     VISITORS_MAX = 32,

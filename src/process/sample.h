@@ -3,8 +3,8 @@
  * What the master tells those who watch: the status listener (status.c) with its pages (metrics.c, overview.c), and
  * statsd.c. All of it is made from a sample (sample.c).
  */
-#ifndef PROCESS_WATCH_H
-#define PROCESS_WATCH_H
+#ifndef PROCESS_SAMPLE_H
+#define PROCESS_SAMPLE_H
 
 #include "cserve/buf.h"
 
