@@ -355,7 +355,7 @@ static bool called(struct connection *c)
     return false;
 }
 
-/* The time that the application took is not the client's. If the clock was read when it returned, that will do. */
+/* The time that the application, or the disk, took is not the client's. If the clock was read when it returned, that will do. */
 static void pass_time(struct server *s, const struct request *r)
 {
     s->now_ms = (s->extras & EXTRA_TIMES) != 0 ? r->left_us / 1000 : clock_ms();
@@ -428,6 +428,7 @@ static bool answer_with_file(struct request *r)
     if ((c->server->extras & EXTRA_TIMES) != 0)
         r->left_us = clock_us();
     r->verdict = HANDLER_DONE;
+    pass_time(c->server, r);
     return true;
 }
 

@@ -531,6 +531,23 @@ def test_answers_are_logged(serve, tmp_path):
     ]
 
 
+def test_answers_are_counted(serve, tmp_path):
+    site = make_tree(tmp_path)
+    server = serve(APP, "--static", f"/s={site}", "--status", "127.0.0.1:0")
+    address = harness.parse_address(server.wait_log(r"status on (\S+)")[1])
+    with server.connect() as client, harness.Client(address) as status:
+        for target in ("/s/text.txt", "/s/none", "/s/sub/") * 5:
+            client.request(make_request("GET", target))
+        text = status.request(make_request("GET", "/metrics")).text
+    metrics = dict(re.findall(r"^(\w+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE))
+    assert metrics['cserve_requests_total{code="2xx"}'] == "10"
+    assert metrics['cserve_requests_total{code="4xx"}'] == "5"
+    assert metrics["cserve_request_duration_seconds_count"] == "15"
+    assert 0 < float(metrics["cserve_request_duration_seconds_sum"]) < 15
+    states = {name: float(value) for name, value in metrics.items() if name.startswith("cserve_connections")}
+    assert states and all(0 <= value <= 1 for value in states.values()), states
+
+
 def test_requests_are_shown(serve, tmp_path):
     write(tmp_path / "a.txt", TEXT)
     server = serve(APP, "--static", f"/s={tmp_path}", "--show-requests")
