@@ -421,6 +421,7 @@ static bool answer_with_file(struct request *r)
         dir = static_files_find(c->server->files, r->exchange.head.uri.path);
     if (dir == NULL)
         return false;
+    thread_current->handler->ops->leave(thread_current->handler); /* the disk may keep this thread, but no other */
     timer_stop(&c->timer);
     counts_state(c->server, c->is, CONNECTION_HANDLER);
     c->is = CONNECTION_HANDLER;
