@@ -490,6 +490,22 @@ def test_a_large_file_reaches_a_slow_reader_whole(serve, tmp_path):
         assert slow.response().body == content
 
 
+def test_a_pipeline_holds_few_descriptors(serve, tmp_path):
+    site = make_tree(tmp_path)
+    write(site / "large", bytes(3_000_000))
+    server = serve(APP, "--static", f"/s={site}")
+    many = ",".join(f"{at}-{at + 20_000}" for at in range(0, 1_600_000, 100_000))
+    with server.connect(receive_buffer=4096) as client:
+        client.send(make_request("GET", "/s/large", {"Range": f"bytes={many}"})
+                    + make_request("GET", "/s/text.txt") * 300)
+        client.response_head()
+        assert sum(link.startswith(str(site) + "/") for link in harness.links(server.worker)) <= 16
+    with server.connect(receive_buffer=4096) as client:
+        client.send(make_request("GET", "/s/text.txt") * 300)
+        client.response()
+        assert sum(link.startswith(str(site) + "/") for link in harness.links(server.worker)) <= 16
+
+
 def test_a_file_that_shrinks_ends_the_connection(serve, tmp_path):
     content = os.urandom(1 << 16) * 320  # 20 MiB: more than sockets hold
     path = write(tmp_path / "large.bin", content)
