@@ -313,14 +313,12 @@ static bool finish(struct request *r)
 static const char *gone_outcome(const struct request *r)
 {
     switch (r->gone_because) {
-    case EIO:
-        return "file-shrank";
     case ETIMEDOUT:
         return "timeout-write";
     case ETIME:
         return "timeout-app";
     default:
-        return "aborted-sending";
+        return exchange_broken_outcome(r->gone_because);
     }
 }
 

@@ -6,7 +6,7 @@
  *
  * A name that is not plain (empty parts, dots in front, an encoded slash, a backslash, NUL) is not there, whatever the disk
  * holds. Only regular files are sent. What a file is, is asked of its descriptor, so nothing can change in
- * between; and what is promised of its length is kept, or the connection is closed.
+ * between; and if it is changed or cut while it is sent, the connection is closed.
  *
  * The entity tag is made of the time of the last change, in nanoseconds, and the size. It is strong, so that ranges
  * can be put together again, unless the file was changed in the last two seconds: another change might not show then.
@@ -425,7 +425,7 @@ static void send_piece(struct exchange *x, struct found *found, uint64_t first, 
     if (is_small(len)) {
         send_small(x, found, first, len);
     } else {
-        exchange_sendfile(x, found->file.fd, (off_t)first, len);
+        exchange_send_unchanged(x, found->file.fd, (off_t)first, len, &found->file.stat.st_mtim);
         found->file.fd = -1;
     }
     exchange_finish(x);
@@ -520,7 +520,7 @@ static bool send_part(struct exchange *x, const struct found *found, int *fd, co
     if (owned < 0)
         return send_small(x, found, range->first, range->len);
     *fd = -1;
-    exchange_sendfile(x, owned, (off_t)range->first, range->len);
+    exchange_send_unchanged(x, owned, (off_t)range->first, range->len, &found->file.stat.st_mtim);
     return true;
 }
 
