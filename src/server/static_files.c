@@ -333,7 +333,8 @@ static void choose_coding(struct found *found, const struct static_dir *dir, cha
     if (is_coded(found->name))
         return;
     for (int coding = 0; coding < MEDIA_IDENTITY; coding++) {
-        strcpy(name + len, media_coding_table[coding].suffix);
+        const char *suffix = media_coding_table[coding].suffix;
+        memcpy(name + len, suffix, strlen(suffix) + 1);
         if (open_regular(&siblings[coding], dir, name) == 0 &&
             siblings[coding].stat.st_mtim.tv_sec >= found->file.stat.st_mtim.tv_sec)
             available |= 1u << coding;
