@@ -353,7 +353,10 @@ static bool called(struct connection *c)
     return false;
 }
 
-/* The time that the application, or the disk, took is not the client's. If the clock was read when it returned, that will do. */
+/*
+ * The time that the application, or the disk, took is not the client's. If the clock was read when it returned, that
+ * will do.
+ */
 static void pass_time(struct server *s, const struct request *r)
 {
     s->now_ms = (s->extras & EXTRA_TIMES) != 0 ? r->left_us / 1000 : clock_ms();
