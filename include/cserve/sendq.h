@@ -7,6 +7,9 @@
 #ifndef CSERVE_SENDQ_H
 #define CSERVE_SENDQ_H
 
+#include <stdbool.h>
+#include <time.h>
+
 #include "cserve/buf.h"
 #include "cserve/stream.h"
 
@@ -26,6 +29,8 @@ struct sendq_piece {
     struct sendq_owner owner; /* SENDQ_BORROWED */
     int fd;                   /* SENDQ_FILE: owned */
     off_t offset;             /* SENDQ_FILE: of the next byte to send */
+    bool fixed;               /* SENDQ_FILE: it must stay as it was `changed` last */
+    struct timespec changed;
     size_t at;                /* SENDQ_BYTES, SENDQ_BORROWED: bytes sent already */
     size_t len;               /* SENDQ_BORROWED: of ptr; SENDQ_FILE: bytes still to send */
 };
@@ -48,7 +53,7 @@ struct sendq {
 enum sendq_result {
     SENDQ_DONE,    /* all is sent, but what is staged */
     SENDQ_BLOCKED, /* the peer must read first, or so much of files was sent that others should have their turn */
-    SENDQ_BROKEN,  /* the stream is broken, or a file ended before its range did (errno EIO) */
+    SENDQ_BROKEN,  /* the stream is broken, or a file ended before its range did (errno EIO) or was changed (ESTALE) */
 };
 
 void sendq_pool_init(struct sendq_pool *pool, size_t keep);
@@ -68,7 +73,12 @@ void sendq_rollback(struct sendq *q); /* what is staged is dropped */
 
 /* Queues behind all that is staged (which is committed). */
 void sendq_borrow(struct sendq *q, const char *ptr, size_t len, struct sendq_owner owner);
-void sendq_file(struct sendq *q, int fd, off_t offset, size_t len); /* takes ownership of fd */
+
+/*
+ * Queues a range of a file, behind all that is staged. Takes ownership of fd. With `changed`, the file's time of last
+ * change (copied), the queue is broken once that is another.
+ */
+void sendq_file(struct sendq *q, int fd, off_t offset, size_t len, const struct timespec *changed);
 
 /* Sends what the stream takes; *sent grows by the bytes sent. */
 enum sendq_result sendq_flush(struct sendq *q, struct stream *s, uint64_t *sent);

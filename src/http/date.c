@@ -160,6 +160,8 @@ int http_date_parse(struct str text, int64_t *when)
         parts[PART_MINUTE] > 59 || parts[PART_SECOND] > 60)
         return -1;
     days = days_from_civil(parts[PART_YEAR], parts[PART_MONTH], parts[PART_DAY]);
+    if (civil_from_days((uint64_t)days).day != parts[PART_DAY])
+        return -1; /* 31 February */
     *when = days * 86400 + parts[PART_HOUR] * 3600 + parts[PART_MINUTE] * 60 + parts[PART_SECOND];
     return 0;
 }

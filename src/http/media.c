@@ -67,7 +67,9 @@ const struct media_coding_info media_coding_table[MEDIA_CODINGS] = {
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c;
 }
 
 static int compare(struct str a, struct str b)

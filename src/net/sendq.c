@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cserve/mem.h"
@@ -154,7 +155,7 @@ void sendq_borrow(struct sendq *q, const char *ptr, size_t len, struct sendq_own
     q->pending += len;
 }
 
-void sendq_file(struct sendq *q, int fd, off_t offset, size_t len)
+void sendq_file(struct sendq *q, int fd, off_t offset, size_t len, const struct timespec *changed)
 {
     struct sendq_piece *piece;
 
@@ -162,6 +163,9 @@ void sendq_file(struct sendq *q, int fd, off_t offset, size_t len)
     piece = queue_piece(q, SENDQ_FILE);
     piece->fd = fd;
     piece->offset = offset;
+    piece->fixed = changed != NULL;
+    if (changed != NULL)
+        piece->changed = *changed;
     piece->len = len;
     q->pending += len;
 }
@@ -232,6 +236,15 @@ static ssize_t send_bytes(struct sendq *q, struct stream *s)
     return sent;
 }
 
+/* Whether somebody wrote to a file that was to stay as it is: what follows would not belong to what was sent. */
+static bool is_changed(const struct sendq_piece *piece)
+{
+    struct stat now;
+
+    return piece->fixed && (fstat(piece->fd, &now) != 0 || now.st_mtim.tv_sec != piece->changed.tv_sec ||
+                            now.st_mtim.tv_nsec != piece->changed.tv_nsec);
+}
+
 /* Beyond FILE_PER_FLUSH it is as if the stream took no more. */
 static ssize_t send_file(struct sendq *q, struct stream *s)
 {
@@ -241,6 +254,10 @@ static ssize_t send_file(struct sendq *q, struct stream *s)
 
     if (q->of_files >= FILE_PER_FLUSH) {
         errno = EAGAIN;
+        return -1;
+    }
+    if (is_changed(piece)) {
+        errno = ESTALE;
         return -1;
     }
     sent = s->ops->sendfile(s, piece->fd, &piece->offset, len);

@@ -10,22 +10,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if __has_include(<linux/openat2.h>)
+#include <linux/openat2.h>
+#endif
+
 enum { FILE_FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW };
 
 static int open_at_once(int dir, const char *path)
 {
+#ifdef RESOLVE_BENEATH
     const struct open_how how = {
         .flags = FILE_FLAGS,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
 
     return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+#else /* the headers are older than Linux 5.6 */
+    (void)dir;
+    (void)path;
+    errno = ENOSYS;
+    return -1;
+#endif
 }
 
 bool beneath_has_openat2(int dir)

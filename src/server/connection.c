@@ -368,7 +368,7 @@ bool connection_send(struct connection *c, enum connection_is then)
     case SENDQ_BROKEN:
         break;
     }
-    connection_close(c, errno == EIO ? "file-shrank" : "aborted-sending");
+    connection_close(c, exchange_broken_outcome(errno));
     return false;
 }
 

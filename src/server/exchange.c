@@ -169,7 +169,8 @@ enum exchange_result exchange_write(struct exchange *x, struct str bytes, const 
     return result;
 }
 
-enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset, uint64_t len)
+enum exchange_result exchange_send_unchanged(struct exchange *x, int fd, off_t offset, uint64_t len,
+                                             const struct timespec *changed)
 {
     struct request *r = request_of(x);
     struct sendq *out = &r->connection->out;
@@ -182,7 +183,7 @@ enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset,
     } else {
         if (chunked)
             http_chunk_begin(sendq_stage(out), (size_t)admitted);
-        sendq_file(out, fd, offset, (size_t)admitted);
+        sendq_file(out, fd, offset, (size_t)admitted, changed);
         if (chunked)
             http_chunk_end(sendq_stage(out));
         sendq_commit(out);
@@ -190,6 +191,11 @@ enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset,
     if (r->gone)
         return EXCHANGE_GONE;
     return framed && admitted < len ? EXCHANGE_EXCESS : EXCHANGE_OK;
+}
+
+enum exchange_result exchange_sendfile(struct exchange *x, int fd, off_t offset, uint64_t len)
+{
+    return exchange_send_unchanged(x, fd, offset, len, NULL);
 }
 
 enum exchange_result exchange_flush(struct exchange *x)
@@ -205,6 +211,18 @@ enum exchange_result exchange_flush(struct exchange *x)
     }
     stat_add(&thread_current->score->bytes_out, c->sent - before);
     return r->gone ? EXCHANGE_GONE : EXCHANGE_OK;
+}
+
+const char *exchange_broken_outcome(int reason)
+{
+    switch (reason) {
+    case EIO:
+        return "file-shrank";
+    case ESTALE:
+        return "file-changed";
+    default:
+        return "aborted-sending";
+    }
 }
 
 bool exchange_is_full(const struct exchange *x)

@@ -313,14 +313,12 @@ static bool finish(struct request *r)
 static const char *gone_outcome(const struct request *r)
 {
     switch (r->gone_because) {
-    case EIO:
-        return "file-shrank";
     case ETIMEDOUT:
         return "timeout-write";
     case ETIME:
         return "timeout-app";
     default:
-        return "aborted-sending";
+        return exchange_broken_outcome(r->gone_because);
     }
 }
 
@@ -355,7 +353,10 @@ static bool called(struct connection *c)
     return false;
 }
 
-/* The time that the application took is not the client's. If the clock was read when it returned, that will do. */
+/*
+ * The time that the application, or the disk, took is not the client's. If the clock was read when it returned, that
+ * will do.
+ */
 static void pass_time(struct server *s, const struct request *r)
 {
     s->now_ms = (s->extras & EXTRA_TIMES) != 0 ? r->left_us / 1000 : clock_ms();
@@ -421,6 +422,7 @@ static bool answer_with_file(struct request *r)
         dir = static_files_find(c->server->files, r->exchange.head.uri.path);
     if (dir == NULL)
         return false;
+    thread_current->handler->ops->leave(thread_current->handler); /* the disk may keep this thread, but no other */
     timer_stop(&c->timer);
     counts_state(c->server, c->is, CONNECTION_HANDLER);
     c->is = CONNECTION_HANDLER;
@@ -428,6 +430,7 @@ static bool answer_with_file(struct request *r)
     if ((c->server->extras & EXTRA_TIMES) != 0)
         r->left_us = clock_us();
     r->verdict = HANDLER_DONE;
+    pass_time(c->server, r);
     return true;
 }
 

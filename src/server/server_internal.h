@@ -416,6 +416,11 @@ void connection_expired(struct timer *t);
 void connection_stop(struct connection *c);
 
 /* exchange.c */
+/* As exchange_sendfile of a file that was `changed` last then, and must not be before it is sent. */
+enum exchange_result exchange_send_unchanged(struct exchange *x, int fd, off_t offset, uint64_t len,
+                                             const struct timespec *changed);
+/* What broke the send queue, for the access log; `reason` is errno. */
+const char *exchange_broken_outcome(int reason);
 /* Queues a whole answer of the server's own: a short text. The head must not be committed. */
 void exchange_answer(struct request *r, int status, const char *text);
 /*

@@ -6,7 +6,7 @@
  *
  * A name that is not plain (empty parts, dots in front, an encoded slash, a backslash, NUL) is not there, whatever the disk
  * holds. Only regular files are sent. What a file is, is asked of its descriptor, so nothing can change in
- * between; and what is promised of its length is kept, or the connection is closed.
+ * between; and if it is changed or cut while it is sent, the connection is closed.
  *
  * The entity tag is made of the time of the last change, in nanoseconds, and the size. It is strong, so that ranges
  * can be put together again, unless the file was changed in the last two seconds: another change might not show then.
@@ -333,7 +333,8 @@ static void choose_coding(struct found *found, const struct static_dir *dir, cha
     if (is_coded(found->name))
         return;
     for (int coding = 0; coding < MEDIA_IDENTITY; coding++) {
-        strcpy(name + len, media_coding_table[coding].suffix);
+        const char *suffix = media_coding_table[coding].suffix;
+        memcpy(name + len, suffix, strlen(suffix) + 1);
         if (open_regular(&siblings[coding], dir, name) == 0 &&
             siblings[coding].stat.st_mtim.tv_sec >= found->file.stat.st_mtim.tv_sec)
             available |= 1u << coding;
@@ -399,12 +400,35 @@ static void add_content_fields(struct exchange *x, const struct found *found, st
     add(x, STR("Content-Length"), digits); /* by hand, since a HEAD for an empty file has one, too */
 }
 
-/* Commits and sends one piece of the file, which takes its descriptor. */
+/* Whether a piece of a file is copied rather than sent by its descriptor: then a client that pipelines holds few. */
+static bool is_small(uint64_t len)
+{
+    return len <= COPY_BELOW;
+}
+
+/* False: the file shrank, so that nothing must follow, and the answer ends short. */
+static bool send_small(struct exchange *x, const struct found *found, uint64_t first, uint64_t len)
+{
+    char bytes[COPY_BELOW];
+    ssize_t got;
+
+    if (x->response.framing == HTTP_FRAMING_NONE)
+        return true;
+    got = pread(found->file.fd, bytes, (size_t)len, (off_t)first);
+    exchange_write(x, str_make(bytes, got < 0 ? 0 : (size_t)got), NULL);
+    return got == (ssize_t)len;
+}
+
+/* Commits and sends one piece of the file, which may take its descriptor. */
 static void send_piece(struct exchange *x, struct found *found, uint64_t first, uint64_t len)
 {
     exchange_commit(x, (int64_t)len);
-    exchange_sendfile(x, found->file.fd, (off_t)first, len);
-    found->file.fd = -1;
+    if (is_small(len)) {
+        send_small(x, found, first, len);
+    } else {
+        exchange_send_unchanged(x, found->file.fd, (off_t)first, len, &found->file.stat.st_mtim);
+        found->file.fd = -1;
+    }
     exchange_finish(x);
 }
 
@@ -439,8 +463,8 @@ static void send_range(struct exchange *x, const struct static_files *files, str
 /* What stands before, between and behind the parts of several ranges. */
 struct parts {
     size_t count;
-    int fds[HTTP_RANGES_MAX];       /* owned: a descriptor for each part */
-    size_t ends[HTTP_RANGES_MAX + 1]; /* where in `text` the head of each part ends, and the last line */
+    int fds[HTTP_RANGES_MAX];       /* owned: a descriptor for each part; -1: it is small */
+    size_t ends[HTTP_RANGES_MAX];   /* where in `text` the head of each part ends */
     struct buf text;                /* owned */
     uint64_t total;                 /* length of all */
     char boundary[2 * BOUNDARY_BYTES + 1];
@@ -465,10 +489,10 @@ static int parts_begin(struct parts *parts, const struct found *found, const str
     make_boundary(parts);
     for (; parts->count < ranges->count; parts->count++) {
         const struct http_range *part = &ranges->at[parts->count];
-        int fd = fcntl(found->file.fd, F_DUPFD_CLOEXEC, 0);
-        if (fd < 0)
+        bool small = is_small(part->len);
+        parts->fds[parts->count] = small ? -1 : fcntl(found->file.fd, F_DUPFD_CLOEXEC, 0);
+        if (!small && parts->fds[parts->count] < 0)
             return -1;
-        parts->fds[parts->count] = fd;
         format_range(range, sizeof(range), part, (uint64_t)found->file.stat.st_size);
         buf_printf(&parts->text, "\r\n--%s\r\nContent-Type: %.*s\r\nContent-Range: %s\r\n\r\n", parts->boundary,
                    (int)found->type_text.len, found->type_text.ptr, range);
@@ -476,7 +500,6 @@ static int parts_begin(struct parts *parts, const struct found *found, const str
         parts->total += part->len;
     }
     buf_printf(&parts->text, "\r\n--%s--\r\n", parts->boundary);
-    parts->ends[parts->count] = parts->text.len;
     parts->total += parts->text.len;
     return 0;
 }
@@ -490,19 +513,32 @@ static void parts_end(struct parts *parts)
     buf_release(&parts->text);
 }
 
-static void send_parts(struct exchange *x, struct parts *parts, const struct http_ranges *ranges)
+/* The content of one of them. As send_small. */
+static bool send_part(struct exchange *x, const struct found *found, int *fd, const struct http_range *range)
 {
+    int owned = *fd;
+
+    if (owned < 0)
+        return send_small(x, found, range->first, range->len);
+    *fd = -1;
+    exchange_send_unchanged(x, owned, (off_t)range->first, range->len, &found->file.stat.st_mtim);
+    return true;
+}
+
+static void send_parts(struct exchange *x, const struct found *found, struct parts *parts,
+                       const struct http_ranges *ranges)
+{
+    bool sound = true;
     size_t at = 0;
 
     exchange_commit(x, (int64_t)parts->total);
-    for (size_t i = 0; i <= parts->count; i++) {
+    for (size_t i = 0; i < parts->count && sound; i++) {
         exchange_write(x, str_make(parts->text.data + at, parts->ends[i] - at), NULL);
         at = parts->ends[i];
-        if (i == parts->count)
-            break;
-        exchange_sendfile(x, parts->fds[i], (off_t)ranges->at[i].first, ranges->at[i].len);
-        parts->fds[i] = -1;
+        sound = send_part(x, found, &parts->fds[i], &ranges->at[i]);
     }
+    if (sound)
+        exchange_write(x, str_make(parts->text.data + at, parts->text.len - at), NULL);
     exchange_finish(x);
 }
 
@@ -527,7 +563,7 @@ static void send_ranges(struct exchange *x, const struct static_files *files, st
         add_fields(x, files, found);
         snprintf(type, sizeof(type), "multipart/byteranges; boundary=%s", parts.boundary);
         add_content_fields(x, found, str_make(type, strlen(type)), parts.total);
-        send_parts(x, &parts, ranges);
+        send_parts(x, found, &parts, ranges);
     }
     parts_end(&parts);
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cserve/sendq.h"
@@ -163,7 +164,7 @@ static void send_mixture(size_t takes)
     put(&q, "head,");
     sendq_borrow(&q, "borrowed,", 9, (struct sendq_owner){count_release, &released});
     put(&q, "middle,");
-    sendq_file(&q, temporary_file("the file part, of it"), 4, 9);
+    sendq_file(&q, temporary_file("the file part, of it"), 4, 9, NULL);
     put(&q, ",tail");
     sendq_commit(&q);
     assert_int_equal(q.pending, strlen(expected));
@@ -219,10 +220,39 @@ static void a_file_that_shrank_breaks_the_stream(void **state)
     sendq_pool_init(&pool, 4);
     sendq_init(&q, &pool);
     sink_init(&sink, 100);
-    sendq_file(&q, temporary_file("short"), 0, 50);
+    sendq_file(&q, temporary_file("short"), 0, 50, NULL);
     assert_int_equal(sendq_flush(&q, &sink.stream, &sent), SENDQ_BROKEN);
     assert_int_equal(errno, EIO);
     assert_got(&sink, "short");
+    sendq_release(&q);
+    sendq_pool_release(&pool);
+    buf_release(&sink.got);
+}
+
+static void a_file_that_was_changed_breaks_the_stream(void **state)
+{
+    const struct timespec times[2] = {{.tv_sec = 1, .tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}};
+    int fd = temporary_file("the file"), writer = dup(fd);
+    struct sendq_pool pool;
+    struct sendq q;
+    struct sink sink;
+    uint64_t sent = 0;
+
+    (void)state;
+    sendq_pool_init(&pool, 4);
+    sendq_init(&q, &pool);
+    sink_init(&sink, 3);
+    assert_int_equal(futimens(fd, times), 0);
+    sendq_file(&q, fd, 0, 8, &times[1]);
+    sendq_file(&q, dup(writer), 0, 8, &times[1]);
+    assert_int_equal(sendq_flush(&q, &sink.stream, &sent), SENDQ_DONE);
+    assert_got(&sink, "the filethe file");
+    sendq_file(&q, dup(writer), 0, 8, &times[1]);
+    assert_int_equal(pwrite(writer, "new", 3, 0), 3);
+    assert_int_equal(sendq_flush(&q, &sink.stream, &sent), SENDQ_BROKEN);
+    assert_int_equal(errno, ESTALE);
+    assert_int_equal(sent, 16);
+    close(writer);
     sendq_release(&q);
     sendq_pool_release(&pool);
     buf_release(&sink.got);
@@ -317,7 +347,7 @@ static void a_large_file_leaves_in_turns(void **state)
     sink_init(&sink, SIZE);
     sendq_pool_init(&pool, 8);
     sendq_init(&q, &pool);
-    sendq_file(&q, fd, 0, SIZE);
+    sendq_file(&q, fd, 0, SIZE, NULL);
     for (; sendq_flush(&q, &sink.stream, &sent) == SENDQ_BLOCKED; turns++)
         assert_int_equal(sent, turns * TURN);
     assert_int_equal(turns, SIZE / TURN);
@@ -335,6 +365,7 @@ int main(void)
         cmocka_unit_test(every_size_of_short_writes_gives_the_same_bytes),
         cmocka_unit_test(a_blocked_stream_keeps_what_is_left),
         cmocka_unit_test(a_file_that_shrank_breaks_the_stream),
+        cmocka_unit_test(a_file_that_was_changed_breaks_the_stream),
         cmocka_unit_test(small_answers_leave_in_one_send),
         cmocka_unit_test(a_long_stream_uses_bounded_memory),
         cmocka_unit_test(a_broken_stream_is_reported),

@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -490,6 +491,38 @@ def test_a_large_file_reaches_a_slow_reader_whole(serve, tmp_path):
         assert slow.response().body == content
 
 
+def test_a_pipeline_holds_few_descriptors(start, tmp_path):
+    """Without an access log, which waits for each 16 answers to be sent."""
+    write(tmp_path / "byte", b"1")
+    (tmp_path / "app.py").write_text(APP)
+    process = start("--port", "0", "--static", f"/s={tmp_path}", "app")
+    worker = harness.children(process.pid)[0]
+    with harness.Client(process.served_at()) as client:
+        assert client.request(make_request("GET", "/s/byte")).body == b"1"
+        limit = len(harness.links(worker)) + 20
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
+        client.send(make_request("GET", "/s/byte") * 300)
+        assert all(client.response().body == b"1" for _ in range(300))
+
+
+def test_a_file_that_is_overwritten_ends_the_connection(serve, tmp_path):
+    site = make_tree(tmp_path)
+    content = os.urandom(1 << 20) * 12
+    path = write(site / "large", content)
+    server = serve(APP, "--static", f"/s={site}")
+    with server.connect(receive_buffer=4096) as client:
+        client.send(make_request("GET", "/s/large"))
+        client.response_head()
+        with path.open("r+b") as file:
+            file.seek(-1000, os.SEEK_END)
+            file.write(b"!" * 1000)
+        got = bytearray()
+        while data := client.receive():
+            got += data
+    assert len(got) < len(content) and content.startswith(got)
+    assert harness.outcome(server.wait_access(1)[0]) == "file-changed"
+
+
 def test_a_file_that_shrinks_ends_the_connection(serve, tmp_path):
     content = os.urandom(1 << 16) * 320  # 20 MiB: more than sockets hold
     path = write(tmp_path / "large.bin", content)
@@ -501,7 +534,7 @@ def test_a_file_that_shrinks_ends_the_connection(serve, tmp_path):
         with pytest.raises(harness.Truncated) as cut:
             client.response_body(head)
         assert content.startswith(cut.value.response.body) and cut.value.response.body
-    assert harness.outcome(server.wait_access(1)[0]) == "file-shrank"
+    assert harness.outcome(server.wait_access(1)[0]) == "file-changed"
 
 
 def test_a_replaced_file_is_sent_as_it_was(serve, tmp_path):
@@ -529,6 +562,23 @@ def test_answers_are_logged(serve, tmp_path):
         "HEAD /s/a.txt HTTP/1.1 200 0",
         "GET /s/a.txt HTTP/1.1 206 2",
     ]
+
+
+def test_answers_are_counted(serve, tmp_path):
+    site = make_tree(tmp_path)
+    server = serve(APP, "--static", f"/s={site}", "--status", "127.0.0.1:0")
+    address = harness.parse_address(server.wait_log(r"status on (\S+)")[1])
+    with server.connect() as client, harness.Client(address) as status:
+        for target in ("/s/text.txt", "/s/none", "/s/sub/") * 5:
+            client.request(make_request("GET", target))
+        text = status.request(make_request("GET", "/metrics")).text
+    metrics = dict(re.findall(r"^(\w+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE))
+    assert metrics['cserve_requests_total{code="2xx"}'] == "10"
+    assert metrics['cserve_requests_total{code="4xx"}'] == "5"
+    assert metrics["cserve_request_duration_seconds_count"] == "15"
+    assert 0 < float(metrics["cserve_request_duration_seconds_sum"]) < 15
+    states = {name: float(value) for name, value in metrics.items() if name.startswith("cserve_connections")}
+    assert states and all(0 <= value <= 1 for value in states.values()), states
 
 
 def test_requests_are_shown(serve, tmp_path):
