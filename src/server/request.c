@@ -543,8 +543,9 @@ static enum http_result decode_traced(struct request *r, char *bytes, size_t len
 static enum http_result feed(struct request *r, char *bytes, size_t len, size_t *used)
 {
     bool traced = (r->connection->server->extras & EXTRA_TRACE) != 0;
-    size_t gathered;
-    enum http_result result = (traced ? decode_traced : decode)(r, bytes, len, used, &gathered);
+    size_t gathered = 0;
+    enum http_result result =
+        traced ? decode_traced(r, bytes, len, used, &gathered) : decode(r, bytes, len, used, &gathered);
 
     if (result == HTTP_BAD)
         reject_http(r->connection, r->body.error);
