@@ -451,7 +451,7 @@ static void lower(char *out, const char *name)
 
 size_t option_distance_to(const char *typed, const char *name)
 {
-    char low[OPTION_NAME_MAX + 1], a[OPTION_NAME_MAX + 1], b[OPTION_NAME_MAX + 1];
+    char low[OPTION_NAME_MAX + 1] = "", a[OPTION_NAME_MAX + 1] = "", b[OPTION_NAME_MAX + 1] = "";
 
     lower(low, typed);
     size_t distance = option_distance(low, name);

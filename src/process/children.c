@@ -324,19 +324,21 @@ static void judge_first(struct master *m, const struct child *c, int status, con
 }
 
 /* It ended of itself: another takes its place. */
-static void judge_lost(struct slot *slot, const struct child *c, int status, const char *end)
+static void judge_lost(struct master *m, struct slot *slot, const struct child *c, int status, const char *end)
 {
     bool served = c->is != CHILD_STARTING;
     bool young = !served || clock_ms() - c->started_ms < YOUNG_MS;
     enum log_level level = served && is_clean(status) ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR;
+    int64_t pause_ms = slot->pause_ms;
     struct buf requests;
 
     buf_init(&requests);
     describe_requests(&requests, c);
     if (young) {
-        log_write(level, "worker %ld %s; a new one starts in %g s%s", (long)c->pid, end,
-                  slot->pause_ms / 1000.0, requests.data);
         postpone(slot);
+        sockets_steer(m); /* first of all: every moment somebody may go to a door that stays shut */
+        log_write(level, "worker %ld %s; a new one starts in %g s%s", (long)c->pid, end,
+                  (double)pause_ms / 1000.0, requests.data);
     } else {
         log_write(level, "worker %ld %s; a new one starts%s", (long)c->pid, end, requests.data);
         slot->pause_ms = FIRST_PAUSE_MS;
@@ -362,7 +364,7 @@ void child_ended(struct master *m, struct child *c, int status)
     } else if (!m->announced) {
         judge_first(m, c, status, end);
     } else if (slot != NULL) {
-        judge_lost(slot, c, status, end);
+        judge_lost(m, slot, c, status, end);
         m->past.restarts[WIFSIGNALED(status) ? RESTART_CRASH : RESTART_EXIT]++;
     }
     forget(m, c);

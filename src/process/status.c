@@ -262,6 +262,8 @@ static void leave(struct status *status, int i)
 {
     struct visitor *v = status->visitors[i];
 
+    if (v == NULL)
+        return;
     status->visitors[i] = NULL;
     close(v->fd);
     buf_release(&v->out);

@@ -290,6 +290,7 @@ static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize
 
 static PyObject *input_readinto(PyObject *self, PyObject *target)
 {
+    /* cppcheck-suppress returnDanglingLifetime ; the result is a number */
     return alone(do_readinto, self, &target, 1);
 }
 

@@ -6,7 +6,9 @@
  */
 #include "text.h"
 
-typedef uint64_t wide __attribute__((vector_size(16)));
+enum { WIDE = 16 };
+
+typedef uint64_t wide __attribute__((vector_size(WIDE)));
 
 static wide load_wide(const char *from)
 {
@@ -45,11 +47,11 @@ static void store_half(char *to, uint32_t half)
 /* As copy, for 16 bytes or more. */
 static uint64_t copy_wide(char *to, const char *from, size_t len)
 {
-    size_t last_at = len - sizeof(wide);
+    size_t last_at = len - WIDE;
     wide all = load_wide(from + last_at);
 
     memcpy(to + last_at, &all, sizeof(all));
-    for (size_t at = 0; at < last_at; at += sizeof(wide)) {
+    for (size_t at = 0; at < last_at; at += WIDE) {
         wide some = load_wide(from + at);
 
         memcpy(to + at, &some, sizeof(some));
@@ -63,7 +65,7 @@ static uint64_t copy(char *to, const char *from, size_t len)
 {
     uint64_t all = 0;
 
-    if (len >= sizeof(wide))
+    if (len >= WIDE)
         return copy_wide(to, from, len);
     if (len >= sizeof(uint64_t)) {
         uint64_t first = load_word(from), last = load_word(from + len - sizeof(last));
