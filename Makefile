@@ -81,6 +81,7 @@ $(PYTHON_OBJ): EXTRA += $(PYTHON_INCLUDE) \
 	$(foreach name,PYTHON_EXECUTABLE PYTHON_HOME PYTHON_LINKAGE,-D$(name)='"$($(name))"')
 $(OUT)/python/app.o: EXTRA += -DAPP_CODE='"$(OUT)/python/app.code"'
 $(OUT)/python/app.o: $(OUT)/python/app.code
+$(OUT)/process/page.o: src/process/page.html
 $(OUT)/python/app.code: src/python/app.py $(BUILD)/python.mk
 	@mkdir -p $(@D)
 	@$(PYTHON_EXECUTABLE) -c 'import marshal; open("$@", "wb").write(marshal.dumps( \
