@@ -19,8 +19,8 @@ extern const char page_html[], page_html_end[];
 
 const char page_policy[] =
     "default-src 'none'; connect-src 'self'; img-src data:; "
-    "style-src 'sha256-Xi1Xy6pNS7M+ry6VKutzAjMtW8jWD0Gd3iW0Y1vutg0='; "
-    "script-src 'sha256-+RgjacHph9o2c5jx9sSk2Sct5YDotORX4rIaQyq1B+E='; "
+    "style-src 'sha256-AlroTyfoHsuoDjI63G5xcHpTaInopNjPzK0FvlF5jnY='; "
+    "script-src 'sha256-chyJrxngBY+M64Jj8nW0G2KTM7xtPe+6T/zu4yDply4='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 void page_write(struct buf *out)
