@@ -22,6 +22,9 @@ struct str json_member(struct str object, const char *name);
  */
 bool json_next(struct str *rest, struct str *value);
 
+/* As json_next, for the members of an object; *name is the string, quotes and all. */
+bool json_next_member(struct str *rest, struct str *name, struct str *value);
+
 /* A number without its fraction; 0 for negative ones, UINT64_MAX for those above. No exponents: 0. */
 uint64_t json_u64(struct str value);
 bool json_is_true(struct str value);

@@ -156,40 +156,56 @@ int json_check(struct str text, struct str *value)
 
 /* --- what is in a value that was checked ------------------------------------------------------- */
 
-struct str json_member(struct str object, const char *name)
+/* Where the next of many begins, of which `rest` begins as the whole (with `open`); NULL: there is none, or it is no such. */
+static const char *begin_next(struct str rest, char open, char close)
 {
-    const char *at = object.ptr, *end = object.ptr + object.len;
-    size_t len = strlen(name);
+    const char *at;
 
-    if (object.len == 0 || *at != '{')
-        return STR("");
-    for (at = skip_blanks(at + 1, end); *at == '"'; at = skip_blanks(at + 1, end)) {
-        bool found = (size_t)(end - at) > len + 1 && memcmp(at + 1, name, len) == 0 && at[len + 1] == '"';
-        const char *value = end_of_name(at, end);
-        const char *behind = end_of(value, end, 0);
-        if (found)
-            return str_make(value, (size_t)(behind - value));
-        at = skip_blanks(behind, end);
-        if (*at == '}')
-            break;
-    }
-    return STR("");
+    if (rest.len == 0 || (*rest.ptr != open && *rest.ptr != ','))
+        return NULL;
+    at = skip_blanks(rest.ptr + 1, rest.ptr + rest.len);
+    return *at == close ? NULL : at;
+}
+
+/* The value at `at`; *rest becomes what is behind it. */
+static struct str take(struct str *rest, const char *at)
+{
+    const char *end = rest->ptr + rest->len, *close = end_of(at, end, 0), *behind = skip_blanks(close, end);
+
+    *rest = str_make(behind, (size_t)(end - behind));
+    return str_make(at, (size_t)(close - at));
 }
 
 bool json_next(struct str *rest, struct str *value)
 {
-    const char *end = rest->ptr + rest->len, *at, *behind;
+    const char *at = begin_next(*rest, '[', ']');
 
-    if (rest->len == 0 || (*rest->ptr != '[' && *rest->ptr != ','))
+    if (at != NULL)
+        *value = take(rest, at);
+    return at != NULL;
+}
+
+bool json_next_member(struct str *rest, struct str *name, struct str *value)
+{
+    const char *at = begin_next(*rest, '{', '}');
+
+    if (at == NULL)
         return false;
-    at = skip_blanks(rest->ptr + 1, end);
-    if (*at == ']')
-        return false;
-    behind = end_of(at, end, 0);
-    *value = str_make(at, (size_t)(behind - at));
-    behind = skip_blanks(behind, end);
-    *rest = str_make(behind, (size_t)(end - behind));
+    *name = take(rest, at);
+    *value = take(rest, skip_blanks(rest->ptr + 1, rest->ptr + rest->len)); /* behind the colon */
     return true;
+}
+
+struct str json_member(struct str object, const char *name)
+{
+    struct str each, value;
+    size_t len = strlen(name);
+
+    while (json_next_member(&object, &each, &value)) {
+        if (each.len == len + 2 && memcmp(each.ptr + 1, name, len) == 0)
+            return value;
+    }
+    return STR("");
 }
 
 uint64_t json_u64(struct str value)
