@@ -27,6 +27,7 @@ struct drawing {
     const struct look *now, *before;
     bool compared;    /* there is a `before` to compare with */
     double seconds;   /* since then; 1 if there is none */
+    int edge;         /* no character of a row is there or behind; 0: there is none */
     int rows, column; /* rows that are complete; the next character's place in this one */
 };
 
@@ -39,7 +40,7 @@ static int rows_left(const struct drawing *d)
 
 static void put_bytes(struct drawing *d, enum style style, const char *text, int len)
 {
-    int room = d->screen->width > 0 ? d->screen->width - d->column : len;
+    int room = d->edge > 0 ? d->edge - d->column : len;
     bool styled = style != PLAIN && d->screen->colour;
 
     if (len > room)
@@ -67,14 +68,20 @@ static void put(struct drawing *d, enum style style, const char *format, ...)
     put_bytes(d, style, text, len < TEXT_MAX ? len : TEXT_MAX - 1);
 }
 
-/* What a string of the server's says, made printable. */
+static void put_printable(struct drawing *d, enum style style, struct str bytes)
+{
+    char text[4 * TEXT_MAX];
+    size_t len = str_escape(text, sizeof(text), bytes);
+
+    put_bytes(d, style, text, (int)len);
+}
+
+/* What a string of the server's says. */
 static void put_text(struct drawing *d, enum style style, struct str value)
 {
-    char bytes[TEXT_MAX], printable[4 * TEXT_MAX];
-    size_t len = json_text(value, bytes, sizeof(bytes));
+    char bytes[TEXT_MAX];
 
-    len = str_escape(printable, sizeof(printable), str_make(bytes, len));
-    put_bytes(d, style, printable, (int)len);
+    put_printable(d, style, str_make(bytes, json_text(value, bytes, sizeof(bytes))));
 }
 
 static void put_spaces(struct drawing *d, enum style style, int until)
@@ -179,15 +186,27 @@ static void count(struct histogram *h, const struct look *look, bool away)
 
 /* --- what the server does ---------------------------------------------------------------------- */
 
+/* "app.py" for "/srv/site/app.py": which of several it is, the address beside it tells. */
+static void put_app(struct drawing *d)
+{
+    char bytes[TEXT_MAX];
+    size_t len = json_text(look_value(d->now, "server", "app"), bytes, sizeof(bytes));
+    const char *slash = memrchr(bytes, '/', len), *name = slash != NULL ? slash + 1 : bytes;
+
+    put_printable(d, BOLD, str_make(name, len - (size_t)(name - bytes)));
+}
+
 static void draw_title(struct drawing *d)
 {
     static const char leave[] = "q quits";
     struct str state = look_value(d->now, "server", "state"), rest = look_value(d->now, "server", "addresses"), url;
     bool serves = json_is_true(look_value(d->now, "server", "ready"));
-    int end = d->screen->width - (int)sizeof(leave);
+    int end = d->screen->width - (int)sizeof(leave) + 1;
     char text[32];
 
-    put_text(d, BOLD, look_value(d->now, "server", "app"));
+    if (d->screen->live && end > 0)
+        d->edge = end - 1;
+    put_app(d);
     put(d, PLAIN, "  ");
     put_text(d, serves ? GOOD : WARN, state);
     put(d, PLAIN, "  up %s", duration(text, look_u64(d->now, "server", "uptime_ms") * 1000));
@@ -195,8 +214,9 @@ static void draw_title(struct drawing *d)
         put(d, PLAIN, "  ");
         put_text(d, PLAIN, url);
     }
-    if (d->screen->live && d->column < end) {
-        put_spaces(d, PLAIN, end + 1);
+    d->edge = d->screen->width;
+    if (d->screen->live && end > 0) {
+        put_spaces(d, PLAIN, end);
         put(d, DIM, "%s", leave);
     }
     end_row(d);
@@ -350,7 +370,7 @@ static void draw_in_flight(struct drawing *d)
 
 void screen_draw(struct buf *out, const struct screen *screen, const struct look *now, const struct look *before)
 {
-    struct drawing d = {.out = out, .screen = screen, .now = now, .before = before, .seconds = 1};
+    struct drawing d = {.out = out, .screen = screen, .now = now, .before = before, .seconds = 1, .edge = screen->width};
     int most = screen->height > 0 ? screen->height / 3 : ROW_MAX;
 
     d.compared = look_follows(now, before);

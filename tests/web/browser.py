@@ -1,4 +1,4 @@
-"""A real headless Chromium, driven over a pipe: pages that go on, unlike what --dump-dom and --screenshot look at."""
+"""A real headless Chromium, driven over a pipe: for pages that go on after they are loaded."""
 
 import base64
 import json
@@ -12,8 +12,8 @@ import harness
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe",
 ]  # fmt: skip
 STARTING = 60  # seconds that it may take to answer first, on a machine that is busy
 
@@ -21,8 +21,8 @@ STARTING = 60  # seconds that it may take to answer first, on a machine that is 
 class Page:
     """One page, which notes all that it asks for and complains of."""
 
-    def __init__(self, browser, session):
-        self._browser, self._session = browser, session
+    def __init__(self, browser, target, session):
+        self._browser, self._target, self._session = browser, target, session
         self.requests, self.complaints = [], []
 
     def tell(self, method, **parameters):
@@ -39,7 +39,8 @@ class Page:
             self.complaints.append(parameters["entry"]["text"])
 
     def resize(self, width, height):
-        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                  mobile=False)  # fmt: skip
 
     def prefer(self, scheme):
         """"light" or "dark"."""
@@ -47,6 +48,9 @@ class Page:
 
     def open(self, url):
         self.tell("Page.navigate", url=url)
+
+    def close(self):
+        self._browser.tell("Target.closeTarget", {"targetId": self._target})
 
     def evaluate(self, expression):
         told = self.tell("Runtime.evaluate", expression=expression, returnByValue=True)
@@ -69,9 +73,9 @@ class Browser:
         assert program, "no chromium: it is one of the packages that `make test` installs"
         theirs, self._out = os.pipe()
         self._in, answers = os.pipe()
-        # It reads from 3 and writes to 4. Descriptors above are put there by the shell, which can do no harm then.
+        # It reads from 3 and writes to 4, where a shell puts what may have other numbers here.
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{theirs} 4>&{answers}', "sh", program, *FLAGS,
+            ["sh", "-c", f'exec "$@" 3</dev/fd/{theirs} 4>/dev/fd/{answers}', "sh", program, *FLAGS,
              f"--user-data-dir={directory}", "about:blank"],
             pass_fds=(theirs, answers), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
@@ -104,7 +108,7 @@ class Browser:
     def page(self):
         target = self.tell("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.tell("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        page = self._pages[session] = Page(self, session)
+        page = self._pages[session] = Page(self, target, session)
         for domain in ("Page", "Network", "Runtime", "Log"):
             page.tell(f"{domain}.enable")
         return page
