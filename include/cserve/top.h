@@ -4,8 +4,8 @@
 #define CSERVE_TOP_H
 
 /*
- * Shows it until q or Ctrl-C, and leaves the terminal as it was; if stdin or stdout is none, prints one second of it. The
- * address is as of --status. Exit status, with a message on stderr if nothing answers there.
+ * Shows it until q or Ctrl-C, and leaves the terminal as it was; if stdin or stdout is none, prints one second of it.
+ * The address is as of --status. Exit status, with a message on stderr if nothing answers there.
  */
 int top_run(const char *address);
 

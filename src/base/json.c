@@ -2,8 +2,8 @@
 /*
  * A reader of JSON (RFC 8259) for `cserve top`, which shows what another process said.
  *
- * All reading is done by end_of: it finds where a value ends, or that it is none, and never looks past the text. Members
- * and elements are found by stepping over those before them, which is fast enough for who looks once a second.
+ * All reading is done by end_of: it finds where a value ends, or that it is none, and never looks past the text.
+ * Members and elements are found by stepping over those before them, which is fast enough for who looks once a second.
  */
 #include "cserve/json.h"
 
@@ -156,7 +156,7 @@ int json_check(struct str text, struct str *value)
 
 /* --- what is in a value that was checked ------------------------------------------------------- */
 
-/* Where the next of many begins, of which `rest` begins as the whole (with `open`); NULL: there is none, or it is no such. */
+/* Where the next of many begins, of which `rest` is the whole at first (from `open` on); NULL: there is none. */
 static const char *begin_next(struct str rest, char open, char close)
 {
     const char *at;

@@ -2,8 +2,8 @@
 /*
  * Asks a status listener for /status.json: one connection for each look, for there is one a second.
  *
- * What comes is checked as a whole before anything is read of it, and bounded: the answer's size, and the time that it may
- * take, whoever it is that listens there.
+ * What comes is checked as a whole before anything is read of it, and bounded: the answer's size, and the time that it
+ * may take, whoever it is that listens there.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -112,13 +112,13 @@ int look_take(struct look *look, const char *text, char *error, size_t cap)
     if (address_parse(&address, text, error, cap) != 0)
         return -1;
     if (ask(&look->text, &address) != 0) {
-        snprintf(error, cap, "nothing answers at %s (%s): is there a cserve that runs with --status %s?", text, strerror(errno),
-                 text);
+        snprintf(error, cap, "nothing answers at %s (%s): is there a cserve that runs with --status %s?", text,
+                 strerror(errno), text);
         return -1;
     }
     if (understand(look) != 0) {
-        snprintf(error, cap, "what answers at %s is not the status listener of a cserve: that is at the address of --status",
-                 text);
+        snprintf(error, cap,
+                 "what answers at %s is not the status listener of a cserve: that is at the address of --status", text);
         return -1;
     }
     return 0;
@@ -143,8 +143,9 @@ uint64_t look_ms(const struct look *look)
 
 bool look_follows(const struct look *now, const struct look *before)
 {
-    return before->root.len > 0 && look_u64(now, "server", "pid") == look_u64(before, "server", "pid") &&
-           look_u64(now, "server", "uptime_ms") > look_u64(before, "server", "uptime_ms") && look_ms(now) > look_ms(before);
+    return before->root.len > 0 && look_ms(now) > look_ms(before) &&
+           look_u64(now, "server", "pid") == look_u64(before, "server", "pid") &&
+           look_u64(now, "server", "uptime_ms") > look_u64(before, "server", "uptime_ms");
 }
 
 uint64_t look_sum(struct str object)

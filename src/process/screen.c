@@ -333,10 +333,11 @@ static void draw_workers(struct drawing *d, int most)
     struct str rest = json_member(d->now->root, "workers"), each;
     int shown = 0, hidden = 0;
 
-    heading(d, "%8s  %-9s %-6s %5s %6s %8s  %-12s %11s", "PID", "STATE", "MODE", "RSS", "CPU %", "REQ/S", "THREADS BUSY",
-            "CONNECTIONS");
+    heading(d, "%8s  %-9s %-6s %5s %6s %8s  %-12s %11s", "PID", "STATE", "MODE", "RSS", "CPU %", "REQ/S",
+            "THREADS BUSY", "CONNECTIONS");
     while (json_next(&rest, &each)) {
-        if (shown + 1 < most || (shown < most && *rest.ptr == ']')) {
+        bool is_last_of_all = hidden == 0 && *rest.ptr == ']';
+        if (shown + 1 < most || (shown < most && is_last_of_all)) {
             draw_worker(d, each);
             shown++;
         } else {
@@ -370,7 +371,8 @@ static void draw_in_flight(struct drawing *d)
 
 void screen_draw(struct buf *out, const struct screen *screen, const struct look *now, const struct look *before)
 {
-    struct drawing d = {.out = out, .screen = screen, .now = now, .before = before, .seconds = 1, .edge = screen->width};
+    struct drawing d = {
+        .out = out, .screen = screen, .now = now, .before = before, .seconds = 1, .edge = screen->width};
     int most = screen->height > 0 ? screen->height / 3 : ROW_MAX;
 
     d.compared = look_follows(now, before);
