@@ -20,7 +20,7 @@ extern const char page_html[], page_html_end[];
 const char page_policy[] =
     "default-src 'none'; connect-src 'self'; img-src data:; "
     "style-src 'sha256-AlroTyfoHsuoDjI63G5xcHpTaInopNjPzK0FvlF5jnY='; "
-    "script-src 'sha256-chyJrxngBY+M64Jj8nW0G2KTM7xtPe+6T/zu4yDply4='; "
+    "script-src 'sha256-6Vd/D2cTI976yOwcvhyLytBV0P3+a3mqgcl59Jrgk5I='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 void page_write(struct buf *out)
