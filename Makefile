@@ -46,7 +46,7 @@ PYTHON_OBJ := $(PYTHON_SRC:src/%.c=$(OUT)/%.o)
 TOP_OBJ := $(TOP_SRC:src/%.c=$(OUT)/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all unit docs install uninstall pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check check-package help clean FORCE
+.PHONY: all unit docs pictures install uninstall pgo bench-instr bench-instr-setup bench-loop bench-threads tsan setup setup-test serve run test check check-package help clean FORCE
 .DELETE_ON_ERROR:
 
 # The manual page and what lets shells complete commands: below PREFIX, where man and they look.
@@ -81,6 +81,7 @@ $(PYTHON_OBJ): EXTRA += $(PYTHON_INCLUDE) \
 	$(foreach name,PYTHON_EXECUTABLE PYTHON_HOME PYTHON_LINKAGE,-D$(name)='"$($(name))"')
 $(OUT)/python/app.o: EXTRA += -DAPP_CODE='"$(OUT)/python/app.code"'
 $(OUT)/python/app.o: $(OUT)/python/app.code
+$(OUT)/process/page.o: src/process/page.html
 $(OUT)/python/app.code: src/python/app.py $(BUILD)/python.mk
 	@mkdir -p $(@D)
 	@$(PYTHON_EXECUTABLE) -c 'import marshal; open("$@", "wb").write(marshal.dumps( \
@@ -125,6 +126,9 @@ docs: $(OUT)/cserve ## Write docs/options.md from the option table
 	@mkdir -p docs
 	$(OUT)/cserve --help-markdown > docs/options.md
 
+pictures: $(VENV_STAMP) $(OUT)/cserve ## Take the pictures of the status page anew that docs/watching.md shows
+	$(VENV)/bin/python tests/web/pictures.py $(OUT)/cserve
+
 bench-loop: $(OUT)/cserve ## Time a Python loop inside cserve against the interpreter's own executable
 	$(PYTHON_EXECUTABLE) tests/bench/loop.py $(OUT)/cserve $(PYTHON_EXECUTABLE)
 
@@ -138,9 +142,10 @@ tsan: ## Run the stress test of the dispatcher with ThreadSanitizer (CSERVE_STRE
 install: $(OUT)/cserve $(addprefix $(OUT)/,$(SHARE)) ## Install to PREFIX (/usr/local), below DESTDIR if set
 	install -D -m 755 $(OUT)/cserve $(DESTDIR)$(PREFIX)/bin/cserve
 	for file in $(SHARE); do install -D -m 644 $(OUT)/$$file $(DESTDIR)$(PREFIX)/$$file || exit 1; done
-	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve/docs
+	install -d $(DESTDIR)$(PREFIX)/share/doc/cserve/docs/images
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/cserve
 	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/cserve/docs
+	install -m 644 $(wildcard docs/images/*) $(DESTDIR)$(PREFIX)/share/doc/cserve/docs/images
 
 uninstall: ## Remove what install has put there, with the same PREFIX and DESTDIR
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/cserve $(SHARE))

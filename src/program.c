@@ -17,6 +17,7 @@
 #include "cserve/options.h"
 #include "cserve/static_map.h"
 #include "cserve/syslog.h"
+#include "cserve/top.h"
 
 #ifndef CSERVE_VERSION
 #error "whoever compiles this defines CSERVE_VERSION"
@@ -204,6 +205,24 @@ static int run(struct config *config)
     return master_run(&config->process, reread);
 }
 
+/* A relative path counts from where its option was given: here, or --chdir. */
+static int watch(const struct config *config)
+{
+    char label[LABEL_MAX];
+
+    options_label(config, "status", label, sizeof(label));
+    if (config->process.status == NULL) {
+        fprintf(stderr, "cserve: top: where to look? Say cserve top ADDRESS, that of --status of the server: "
+                        "cserve top 127.0.0.1:9100\n");
+        return EXIT_USAGE;
+    }
+    if (strcmp(label, "--status") != 0 && config->process.chdir != NULL && chdir(config->process.chdir) != 0) {
+        complain(config, "chdir", config->process.chdir);
+        return EXIT_USAGE;
+    }
+    return top_run(config->process.status);
+}
+
 /* For a configuration that is so wrong that it does not say what it is for. */
 static bool is_check(int argc, char **argv)
 {
@@ -214,11 +233,20 @@ static bool is_check(int argc, char **argv)
     return false;
 }
 
+/* `cserve top`; who has an application of that name says `cserve -- top`. */
+static bool is_top(const struct program_start *start)
+{
+    return start->argc > 1 && strcmp(start->argv[1], "top") == 0;
+}
+
 static void begin(const struct program_start *start)
 {
+    bool for_top = start->keywords == NULL && is_top(start);
+
     started = start;
-    input = (struct options_input){.argc = start->argc,
-                                   .argv = start->argv,
+    input = (struct options_input){.argc = start->argc - for_top,
+                                   .argv = start->argv + for_top,
+                                   .for_top = for_top,
                                    .keywords = start->keywords,
                                    .keyword_count = start->keyword_count,
                                    .environment = environ,
@@ -248,6 +276,8 @@ int program_main(const struct program_start *start)
         status = is_check(start->argc, start->argv) ? EXIT_FAILED : EXIT_USAGE;
     } else if (options_are_question(&config)) {
         status = print_and_exit(&config);
+    } else if (input.for_top && !config.print_config) {
+        status = watch(&config);
     } else {
         complete(&config);
         status = run(&config);

@@ -58,6 +58,7 @@ struct options_input {
     size_t keyword_count;
     char *const *environment;     /* NULL at its end; or NULL: not read */
     const char *start_dir;        /* where cserve was started, and the file's name counts from; NULL: here */
+    bool for_top;                 /* `cserve top` asks: the argument is a status listener's address, no application */
     const struct config *running; /* a master's that reads anew: what only a start can change stays; or NULL */
 };
 

@@ -99,6 +99,18 @@ static int take_short(struct loader *l, const char *argument)
     return refuse_option(l, "-", argument + 1);
 }
 
+/* Of `cserve top`: the same as --status. */
+static int take_address(struct loader *l, const char *argument)
+{
+    const struct option *o = option_find(STR("status"), false);
+    const struct setting *before = setting_from(l->config, o, SOURCE_COMMAND_LINE);
+
+    if (before != NULL)
+        return FAIL(l, "one address is enough: \"%s\" stands behind \"%s\"", argument, before->value);
+    setting_add_text(l->config, o, argument, SOURCE_COMMAND_LINE);
+    return 0;
+}
+
 static int take_application(struct loader *l, const char *argument)
 {
     const struct option *o = option_find(STR("app"), false);
@@ -127,7 +139,7 @@ int load_arguments(struct loader *l)
         else if (!options_ended && argument[0] == '-' && argument[1] != '\0')
             taken = take_short(l, argument);
         else
-            taken = take_application(l, argument);
+            taken = l->input->for_top ? take_address(l, argument) : take_application(l, argument);
         if (taken != 0)
             return -1;
     }

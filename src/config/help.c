@@ -67,7 +67,8 @@ static void print_option(FILE *out, const struct option *o)
 
 void options_help(FILE *out)
 {
-    fputs("Usage: cserve [options] MODULE[:APP]\n\n"
+    fputs("Usage: cserve [options] MODULE[:APP]\n"
+          "       cserve top [ADDRESS]      Shows how a server with --status is, live.\n\n"
           "Serves a WSGI application over HTTP.\n\n"
           "  MODULE                    A dotted module (mysite.wsgi) or a file\n"
           "                            (apps/hello.py).\n"
@@ -126,7 +127,8 @@ static void print_markdown_row(FILE *out, const struct option *o)
 void options_markdown(FILE *out)
 {
     fputs("# Options of cserve\n\n"
-          "    cserve [options] MODULE[:APP]\n\n"
+          "    cserve [options] MODULE[:APP]\n"
+          "    cserve top [ADDRESS]\n\n"
           "Made from the option table in `src/config/options.c` by `make docs`. Options may stand before\n"
           "or behind the application, as `--port 80` or `--port=80`; `--` ends them. Durations are in\n"
           "seconds, decimals allowed; sizes are in bytes, and K, M, G and T multiply by powers of 1024.\n"

@@ -155,7 +155,7 @@ static int finish(struct loader *l)
 {
     struct config *config = l->config;
 
-    if (config->process.python.app == NULL && !config->print_config)
+    if (config->process.python.app == NULL && !config->print_config && !l->input->for_top)
         return FAIL(l, "no application given: cserve MODULE:APP, for example cserve apps/hello.py");
     make_labels(config);
     if (config->process.bind_count == 0)

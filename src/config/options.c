@@ -243,8 +243,8 @@ static const struct option proxies[] = {
 static const struct option watching[] = {
     {.name = "status", .metavar = "ADDRESS", .kind = OPTION_TEXT, FIELD(process.status),
      .at_start = true,
-     .help = "Say how the server is at this address: 127.0.0.1:PORT or unix:/path, with /metrics for Prometheus, "
-             "/healthz, /readyz and /status.json."},
+     .help = "Say how the server is at this address: 127.0.0.1:PORT or unix:/path, with a live page at /, /metrics "
+             "for Prometheus, /healthz, /readyz and /status.json."},
     {.name = "drain-delay", .metavar = "SECONDS", .kind = OPTION_DURATION, FIELD(process.drain_delay_ms),
      .max = DAY_MS,
      .help = "Time from SIGTERM until the server begins to stop. Meanwhile /readyz answers 503, so that who balances "

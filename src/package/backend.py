@@ -37,7 +37,7 @@ def sources():
 
 
 def headers():
-    return sorted(glob.glob("include/cserve/*.h") + glob.glob("src/*/*.h"))
+    return sorted(glob.glob("include/cserve/*.h") + glob.glob("src/*/*.h")) + ["src/process/page.html"]
 
 
 def shipped():

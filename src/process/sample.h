@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the master tells those who watch: the status listener (status.c) with its pages (metrics.c, overview.c), and
- * statsd.c. All of it is made from a sample (sample.c).
+ * What the master tells those who watch: the status listener (status.c) with its pages (metrics.c, overview.c, page.c),
+ * and statsd.c. All of it is made from a sample (sample.c).
  */
 #ifndef PROCESS_SAMPLE_H
 #define PROCESS_SAMPLE_H
@@ -53,5 +53,9 @@ void metrics_write(struct buf *out, const struct master *m, bool open_metrics);
 
 /* overview.c: /status.json */
 void overview_write(struct buf *out, const struct master *m);
+
+/* page.c: the page that shows it, and the Content-Security-Policy that goes with it. */
+void page_write(struct buf *out);
+extern const char page_policy[];
 
 #endif

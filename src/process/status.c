@@ -72,6 +72,7 @@ static const struct http_limits limits = {.line = 2048, .fields = FIELDS_MAX, .f
 struct answer {
     int status;
     const char *type;
+    const char *policy; /* Content-Security-Policy; NULL: none */
     struct buf *content;
 };
 
@@ -104,6 +105,15 @@ static void answer_overview(const struct master *m, const struct visitor *v, str
     overview_write(answer->content, m);
 }
 
+static void answer_page(const struct master *m, const struct visitor *v, struct answer *answer)
+{
+    (void)m;
+    (void)v;
+    answer->type = "text/html; charset=utf-8";
+    answer->policy = page_policy;
+    page_write(answer->content);
+}
+
 static void answer_health(const struct master *m, const struct visitor *v, struct answer *answer)
 {
     (void)m;
@@ -122,6 +132,7 @@ static const struct {
     struct str path;
     void (*make)(const struct master *m, const struct visitor *v, struct answer *answer);
 } pages[] = {
+    {STR("/"), answer_page},
     {STR("/metrics"), answer_metrics},
     {STR("/status.json"), answer_overview},
     {STR("/healthz"), answer_health},
@@ -219,6 +230,8 @@ static void write_answer(struct visitor *v, const struct answer *answer)
     write_field(&response, &v->out, "Content-Type", answer->type);
     write_field(&response, &v->out, "Cache-Control", "no-store");
     write_field(&response, &v->out, "X-Content-Type-Options", "nosniff");
+    if (answer->policy != NULL)
+        write_field(&response, &v->out, "Content-Security-Policy", answer->policy);
     if (answer->status == 405)
         write_field(&response, &v->out, "Allow", "GET, HEAD");
     http_response_end(&response, &v->out, &context);
@@ -234,14 +247,14 @@ static void look_up(const struct master *m, const struct visitor *v, struct answ
             return;
         }
     }
-    refuse(answer, 404, "There are /metrics, /healthz, /readyz and /status.json.");
+    refuse(answer, 404, "There are /, /metrics, /healthz, /readyz and /status.json.");
 }
 
 /* The head is complete, or bad. */
 static void respond(struct master *m, struct visitor *v, enum http_result result)
 {
     struct buf content;
-    struct answer answer = {200, PLAIN, &content};
+    struct answer answer = {.status = 200, .type = PLAIN, .content = &content};
 
     buf_init(&content);
     v->close = result == HTTP_BAD || v->head.close || v->in_len > v->head.size;

@@ -10,6 +10,7 @@ import pytest
 import harness
 import hosts
 import proxies
+import watched
 
 ECHO = Path(__file__).resolve().parent / "apps" / "echo.py"
 
@@ -134,6 +135,16 @@ def site(cserve, network, certificate):
     site = proxies.Site(cserve, network, certificate)
     yield site
     site.clear()
+
+
+@pytest.fixture
+def watch(serve):
+    """watch(*options): a server with apps/watched.py, and its status listener on a free port."""
+
+    def watch(*options, app=watched.APP, **rest):
+        return watched.Watched(serve(app, "--status", "127.0.0.1:0", *options, **rest))
+
+    return watch
 
 
 @pytest.fixture

@@ -225,6 +225,7 @@ def test_install(cserve, build, tmp_path):
             f"opt/it/share/doc/cserve/{name}"
             for name in ("README.md", "LICENSE", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
         ),
+        *(f"opt/it/share/doc/cserve/docs/images/{path.name}" for path in ROOT.glob("docs/images/*")),
     }
     assert subprocess.check_output([tmp_path / "opt/it/bin/cserve", "--version"], text=True).startswith(
         "cserve "
@@ -260,7 +261,7 @@ class Machine:
     """A PATH with stand-ins, to see what .ci/setup would install on a machine that has or lacks things."""
 
     TOOLS = (  # what tests use besides
-        *("curl", "telnet", "wrk", "h2load", "chromium", "valgrind"),
+        *("curl", "telnet", "wrk", "h2load", "chromium", "tmux", "valgrind"),
         *("strace", "openssl", "nginx", "haproxy", "ip", "systemd-analyze"),
         *("zsh", "fish", "groff", "mandoc"),
     )
@@ -317,7 +318,7 @@ def test_setup_installs_nothing_where_nothing_is_missing(machine):
         (
             ["test"],
             "gcc libc6-dev python3 python3-dev python3-venv libcmocka-dev curl telnet wrk "
-            "nghttp2-client chromium valgrind strace openssl nginx haproxy iproute2 systemd "
+            "nghttp2-client chromium tmux valgrind strace openssl nginx haproxy iproute2 systemd "
             "zsh fish groff-base mandoc",
         ),
     ],

@@ -1,7 +1,6 @@
 """The status listener, statsd, and docs/watching.md: what the master tells those who watch."""
 
 import contextlib
-import json
 import os
 import re
 import shlex
@@ -10,7 +9,6 @@ import socket
 import stat
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from prometheus_client import parser as prometheus
@@ -19,47 +17,12 @@ from prometheus_client.openmetrics import parser as open_metrics
 import harness
 from harness import eventually, make_request
 from load import Load
+from watched import APP, CLASSES, Watched
 
-APP = Path(__file__).resolve().parent / "apps" / "watched.py"
 PAGE = (harness.ROOT / "docs/watching.md").read_text()
 TABLE = (harness.ROOT / "src/process/metrics.c").read_text()
 PROMPT = 0.05  # seconds, in which an answer must come whatever workers do
 PATIENCE = 20  # times that, on a machine that is busy with other things
-CLASSES = ("2xx", "3xx", "4xx", "5xx")
-
-
-class Watched:
-    """A server and its status listener."""
-
-    def __init__(self, server):
-        self.server = server
-        self.address = harness.parse_address(server.wait_log(r"status on (\S+)")[1])
-
-    def get(self, target, fields=(), method="GET"):
-        with harness.Client(self.address) as client:
-            return client.request(make_request(method, target, fields), method=method)
-
-    def metrics(self):
-        """{(name, label values...): value}"""
-        text = self.get("/metrics").text
-        families = list(prometheus.text_string_to_metric_families(text))
-        return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
-
-    def metric(self, *key):
-        return self.metrics()[key]
-
-    def answered(self, metrics=None):
-        metrics = metrics or self.metrics()
-        return sum(metrics["cserve_requests_total", each] for each in CLASSES)
-
-    def overview(self):
-        return json.loads(self.get("/status.json").text)
-
-
-@pytest.fixture
-def watch(serve):
-    """watch(*options): a server with apps/watched.py, and its status listener on a free port."""
-    return lambda *options, app=APP, **rest: Watched(serve(app, "--status", "127.0.0.1:0", *options, **rest))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page at / of the status listener: page.html, which the assembler puts among the constants as it stands (its path
+ * is relative to where the compiler runs, the top of the project).
+ *
+ * Its policy lets the browser run the style and the script that are in it, by their hashes, and ask this listener for
+ * data; nothing else, wherever what the page shows comes from. tests/web/test_page.py says what the hashes must be.
+ */
+#include "sample.h"
+
+__asm__(".pushsection .rodata\n"
+        ".globl page_html, page_html_end\n"
+        ".hidden page_html, page_html_end\n"
+        "page_html:\n"
+        ".incbin \"src/process/page.html\"\n"
+        "page_html_end:\n"
+        ".popsection\n");
+extern const char page_html[], page_html_end[];
+
+const char page_policy[] =
+    "default-src 'none'; connect-src 'self'; img-src data:; "
+    "style-src 'sha256-AlroTyfoHsuoDjI63G5xcHpTaInopNjPzK0FvlF5jnY='; "
+    "script-src 'sha256-6Vd/D2cTI976yOwcvhyLytBV0P3+a3mqgcl59Jrgk5I='; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+void page_write(struct buf *out)
+{
+    buf_append(out, page_html, (size_t)(page_html_end - page_html));
+}
