@@ -19,8 +19,8 @@ extern const char page_html[], page_html_end[];
 
 const char page_policy[] =
     "default-src 'none'; connect-src 'self'; img-src data:; "
-    "style-src 'sha256-AlroTyfoHsuoDjI63G5xcHpTaInopNjPzK0FvlF5jnY='; "
-    "script-src 'sha256-6Vd/D2cTI976yOwcvhyLytBV0P3+a3mqgcl59Jrgk5I='; "
+    "style-src 'sha256-BqfXX4fucYT0gRi3XURY+TqBxMH9ePlYXjBTpY1n3PQ='; "
+    "script-src 'sha256-qlW67vIsQIFZVve0dSotsJOBvjf8nWTkTYGIQqgmqk4='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 void page_write(struct buf *out)

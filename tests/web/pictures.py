@@ -44,7 +44,7 @@ VISITORS = [  # what each asks for, and how many seconds it then waits at most
     *((f"/report?year={year}", 1) for year in (2024, 2025, 2026)), *4 * [("/cart", 0.05)],
     ("/old", 0.1), ("/broken", 0.4),
 ]  # fmt: skip
-SIZE = 1280, 860
+SIZE = 1280, 960
 
 
 def visit(server, target, longest, over):
@@ -64,7 +64,7 @@ def crowds(server, over):
 
 def shrink(path):
     """As few colours as look the same."""
-    Image.open(path).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(binary, seconds="175"):

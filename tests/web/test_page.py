@@ -42,7 +42,7 @@ def expect_no_complaint(page, watched):
     assert set(page.requests) <= {url(watched), url(watched) + "status.json"}
 
 
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("width", [400, 1000, 1600])
 def test_the_load_shows_while_it_runs(watch, page, width):
     watched = watch("--workers", "2", "--threads", "4")
     page.resize(width, 1000)
@@ -61,6 +61,8 @@ def test_the_load_shows_while_it_runs(watch, page, width):
     assert page.text("#state") == "● serving"
     assert "idle" in page.text("#bars") and "GET / HTTP/1.1" in page.text("#slowest")
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("[...document.querySelectorAll('.scroll')].every((each) => "
+                         "each.scrollWidth <= each.clientWidth)")
     expect_no_complaint(page, watched)
 
 
