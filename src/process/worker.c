@@ -41,7 +41,7 @@ struct worker {
 
 /* For the signal handler. */
 static struct server *running;
-static pid_t master_pid;
+static pid_t master_pid, own_pid;
 static timer_t end_timer;
 static struct itimerspec end_after;
 
@@ -50,11 +50,25 @@ static bool is_orphan(void)
     return getppid() != master_pid;
 }
 
+/*
+ * In a process that the application has forked SIGTERM does what it does in every other: multiprocessing, for one, waits
+ * for children that it has ended so, and what they inherited, the listening sockets too, must go with them.
+ */
+static bool is_for_child(int signal_number)
+{
+    if (getpid() == own_pid)
+        return false;
+    signal(signal_number, SIG_DFL);
+    raise(signal_number); /* when the handler returns */
+    return true;
+}
+
 static void on_stop(int signal_number)
 {
     int saved = errno;
 
-    (void)signal_number;
+    if (is_for_child(signal_number))
+        return;
     if (is_orphan())
         timer_settime(end_timer, 0, &end_after, NULL);
     server_stop(running);
@@ -222,6 +236,7 @@ static int serve(struct worker *worker)
     const struct process_config *config = worker->config;
 
     running = worker->server;
+    own_pid = getpid();
     set_handler(SIGTERM, on_stop);
     if (server_watch(worker->server, worker->link, hear_master, worker) != 0) {
         log_critical("cannot watch the master: %s", strerror(errno));

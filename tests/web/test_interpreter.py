@@ -366,6 +366,46 @@ def app(environ, start_response):
     assert server.get().body == b"[4.0]"
 
 
+FORKS = """
+import multiprocessing, time
+
+fork = multiprocessing.get_context("fork")
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/pool":
+        with fork.Pool(2) as pool:
+            result = pool.map(abs, [-1, -2])
+    else:
+        child = fork.Process(target=time.sleep, args=(600,), daemon=True)
+        child.start()
+        result = child.pid
+        if environ["PATH_INFO"] == "/terminate":
+            child.terminate()
+            child.join()
+            result = child.exitcode
+    start_response("200 OK", [])
+    return [repr(result).encode()]
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_forked_processes_can_be_terminated(serve, options):
+    """They do not have the worker's handlers: multiprocessing waits for those that it has ended."""
+    server = serve(FORKS, *options)
+    server.allow_log("this process is multi-threaded")
+    for _ in range(8):
+        assert server.get("/terminate").body == b"-15"
+        assert server.get("/pool").body == b"[1, 2]"
+
+
+def test_forked_processes_end_with_the_worker(serve):
+    server = serve(FORKS)
+    server.allow_log("this process is multi-threaded")
+    child = int(server.get("/child").text)
+    server.stop()
+    assert not harness.is_alive(child)
+
+
 def test_a_subprocess_runs_the_same_python(serve):
     server = serve("""
 import subprocess, sys
