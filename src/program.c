@@ -300,6 +300,19 @@ static void restore(mode_t umask_bits)
     syslog_close();
 }
 
+/* An object cannot be loaded anew. 0, or -1 with the reason in error. */
+static int check_reload(const struct config *config, char *error, size_t cap)
+{
+    char label[LABEL_MAX];
+
+    if (started->object == NULL || !config->process.reload)
+        return 0;
+    options_label(config, "reload", label, sizeof(label));
+    snprintf(error, cap, "%s: what is served must be given by its name, as in serve(\"mysite:app\", reload=True): an "
+                         "object stays what it is", label);
+    return -1;
+}
+
 int program_serve(const struct program_start *start, char *error, size_t cap)
 {
     struct config config;
@@ -310,6 +323,8 @@ int program_serve(const struct program_start *start, char *error, size_t cap)
     begin(start);
     if (options_parse(&config, &input, error, cap) != 0) {
         status = config.bad_name ? PROGRAM_BAD_NAME : PROGRAM_BAD_VALUE;
+    } else if (check_reload(&config, error, cap) != 0) {
+        status = PROGRAM_BAD_VALUE;
     } else {
         complete(&config);
         current = &config;

@@ -12,6 +12,7 @@
  * it does not load, any Python file in a watched directory counts, since it may be the one that is missed.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,10 @@ enum {
 };
 
 struct watched_file {
-    char *name;   /* owned */
-    bool changed; /* since the latest reload */
+    char *name;      /* owned */
+    bool changed;    /* since the latest reload, as the next two */
+    int64_t read_ns; /* when what workers have read had been saved; 0: none has read it */
+    bool differs;    /* not all have read the same */
 };
 
 struct watched_dir {
@@ -65,6 +68,29 @@ static void look_at(struct watch *w, struct watched_dir *dir)
     dir->wd = inotify_add_watch(w->fd, dir->path, EVENTS | IN_ONLYDIR);
     if (dir->wd < 0)
         complain(w, dir->path);
+}
+
+static struct watched_dir *dir_of(struct watch *w, const char *path, size_t len);
+
+/* What is not there is waited for where it would be made: in the nearest directory that is there. */
+static void look_above(struct watch *w, const char *path)
+{
+    char above[PATH_MAX];
+    struct stat is;
+    char *slash;
+
+    if (snprintf(above, sizeof(above), "%s", path) >= (int)sizeof(above))
+        return;
+    while ((slash = strrchr(above, '/')) != NULL && slash > above) {
+        *slash = '\0';
+        if (stat(above, &is) == 0) {
+            struct watched_dir *dir = dir_of(w, above, strlen(above));
+
+            if (dir->wd < 0)
+                look_at(w, dir);
+            return;
+        }
+    }
 }
 
 /* The directory of this path, which is watched from now on if it can be. */
@@ -132,6 +158,12 @@ static bool is_saved_since(const char *path, int64_t saved_ns)
     return stat(path, &is) == 0 && saved_at(&is) != saved_ns;
 }
 
+static void note_read(struct watched_file *file, int64_t saved_ns)
+{
+    file->differs |= file->read_ns != 0 && file->read_ns != saved_ns;
+    file->read_ns = saved_ns;
+}
+
 /* If it was saved before it was watched, that is a change all the same. */
 static void add_file(struct watch *w, const char *path, int64_t saved_ns)
 {
@@ -140,11 +172,13 @@ static void add_file(struct watch *w, const char *path, int64_t saved_ns)
 
     if (dir->wd < 0)
         look_at(w, dir);
-    if (file_of(dir, slash + 1) != NULL)
-        return;
+    bool is_there = dir->wd >= 0, is_known = file_of(dir, slash + 1) != NULL;
     struct watched_file *file = know(dir, slash + 1);
-    if (is_saved_since(path, saved_ns))
+    note_read(file, saved_ns);
+    if (!is_known && is_saved_since(path, saved_ns))
         note_file(w, dir, file);
+    if (!is_there)
+        look_above(w, path); /* last: it may move the others */
 }
 
 static void add_dir(struct watch *w, const char *path, bool whole)
@@ -260,15 +294,33 @@ static bool is_above(const struct watch *w, const struct watched_dir *dir, const
     return false;
 }
 
+/* A new file is empty, and closed later; a link, of either kind, is all there. */
+static bool is_link(const struct watched_dir *dir, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat is;
+
+    if (snprintf(path, sizeof(path), "%s/%s", dir->path, name) >= (int)sizeof(path) || lstat(path, &is) != 0)
+        return false;
+    return S_ISLNK(is.st_mode) || is.st_nlink > 1;
+}
+
 /* Returns whether that is a change. */
 static bool take_in(struct watch *w, struct watched_dir *dir, const struct inotify_event *event)
 {
     struct watched_file *file = file_of(dir, event->name);
-    bool is_new_file = (event->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE; /* and empty: it is closed later */
+    bool is_new_file = (event->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE && !is_link(dir, event->name);
 
     if (is_new_file || (file == NULL && !dir->whole && !is_missed(w, event) && !is_above(w, dir, event)))
         return false;
+    bool is_new_dir = w->failed && (event->mask & IN_ISDIR) != 0;
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/%s", dir->path, event->name);
+
     note_file(w, dir, file != NULL ? file : know(dir, event->name));
+    if (is_new_dir && len < (int)sizeof(path)) {
+        look_at(w, dir_of(w, path, (size_t)len)); /* a package that is being made */
+    }
     return true;
 }
 
@@ -331,18 +383,53 @@ static void say(const struct watch *w)
         log_info("%s and %u more changed: reloading", name, w->changed - 1);
 }
 
+/* Whether all workers have read the file as it is: one that the application writes before it reads it is no change. */
+static bool is_read(const struct watched_dir *dir, const struct watched_file *file)
+{
+    char path[PATH_MAX];
+
+    if (file->read_ns == 0 || file->differs ||
+        snprintf(path, sizeof(path), "%s/%s", dir->path, file->name) >= (int)sizeof(path))
+        return false;
+    return access(path, F_OK) == 0 && !is_saved_since(path, file->read_ns);
+}
+
+/* Returns whether anything is left that has changed. */
+static bool forget_read(struct watch *w)
+{
+    unsigned before = w->changed;
+
+    w->changed = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        struct watched_dir *dir = &w->dirs[i];
+
+        for (size_t j = 0; j < dir->count; j++) {
+            struct watched_file *file = &dir->files[j];
+
+            file->changed = file->changed && !is_read(dir, file);
+            if (file->changed && w->changed++ == 0)
+                snprintf(w->first, sizeof(w->first), "%s/%s", dir->path, file->name);
+        }
+    }
+    return before == 0 || w->changed > 0;
+}
+
 bool watch_tend(struct watch *w, int64_t now_ms)
 {
     if (w->since_ms == 0 || now_ms < watch_due(w))
         return false;
-    say(w);
     w->since_ms = 0;
+    if (!forget_read(w))
+        return false;
+    say(w);
     w->changed = 0;
     w->failed = false;
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t i = 0, count = w->count; i < count; i++) {
         for (size_t j = 0; j < w->dirs[i].count; j++)
-            w->dirs[i].files[j].changed = false;
+            w->dirs[i].files[j] = (struct watched_file){.name = w->dirs[i].files[j].name};
         look_at(w, &w->dirs[i]); /* it may be there again */
+        if (w->dirs[i].wd < 0)
+            look_above(w, w->dirs[i].path);
     }
     return true;
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cserve/mem.h"
 #include "cserve/python.h"
@@ -58,11 +59,22 @@ static bool is_installed(const char *path)
            (len > 0 && strncmp(path, library, len) == 0 && path[len] == '/');
 }
 
+/* The master may be in another directory. malloc'd, or NULL. */
+static char *make_absolute(const char *path)
+{
+    char *whole = realpath(path, NULL), *here = NULL;
+
+    if (whole == NULL && (here = getcwd(NULL, 0)) != NULL && asprintf(&whole, "%s/%s", here, path) < 0)
+        whole = NULL; /* what is not there yet has no real path */
+    free(here);
+    return whole;
+}
+
 /* Tells of a path, once. */
 static void tell_once(PyObject *bytes)
 {
     const char *path = PyBytes_AS_STRING(bytes);
-    char *whole = path[0] == '/' ? NULL : realpath(path, NULL); /* the master may be in another directory */
+    char *whole = path[0] == '/' ? NULL : make_absolute(path);
 
     if (whole != NULL)
         path = whole;

@@ -71,6 +71,8 @@ WRONG = [
     ("port=65536", 'ValueError port must be a whole number from 0 to 65535, not "65536"'),
     ("workers=[1, 2]", "ValueError workers: one value is enough, for this is no option that may be repeated"),
     ("host=b'x'", "TypeError host: text, a path, a number or a truth value is needed, not b'x'"),
+    ("reload=True", 'ValueError reload: what is served must be given by its name, as in serve("mysite:app", '
+                    'reload=True): an object stays what it is'),
     ("pid='a\\0b'", "ValueError embedded null"),
 ]
 

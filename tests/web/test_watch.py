@@ -297,6 +297,52 @@ def test_a_package_that_goes_and_comes_back(site):
     here.wait("again")
 
 
+def test_a_template_in_a_directory_that_is_not_there_yet(site):
+    """A framework may remember that it was missed, so the file that comes is a change."""
+    here = site(files={"templates/other/page.html": "other"})
+    here.server.allow_log("FileNotFoundError")
+    (here.path / "templates/other/page.html").unlink()
+    (here.path / "templates/other").rmdir()
+    (here.path / "templates").rmdir()
+    assert here.server.get("/template").status == 500
+    here.write("templates/page.html", "first")
+    here.server.wait_log("INFO templates.* changed: reloading")
+    here.wait("first", "/template")
+
+
+def test_a_package_that_is_made_in_steps(site):
+    here = site()
+    here.server.allow_log("could not be loaded")
+    here.write("app.py", APP.replace("import helper", "from pack.inner import helper"))
+    harness.eventually(lambda: here.server.get().status == 500)
+    (here.path / "pack").mkdir()
+    here.server.wait_log("INFO pack changed: reloading")
+    harness.eventually(lambda: "pack.inner" in here.version())
+    here.write("pack/inner.py", "import helper\n")
+    here.wait("one")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_that_appears(site, link):
+    here = site(files={"kept.txt": "VERSION = 'linked'\n"})
+    here.server.allow_log("could not be loaded")
+    (here.path / "helper.py").unlink()
+    harness.eventually(lambda: here.server.get().status == 500)
+    link(here.path / "kept.txt", here.path / "helper.py")
+    here.wait("linked")
+
+
+def test_what_the_application_writes_for_itself_is_no_change(site):
+    made = "open('made.py', 'w').write('X = 1'); import made; import helper"
+    here = site(files={"made.py": "X = 0\n"}, app=APP.replace("import helper", made))
+    assert here.version() == "one"
+    here.save("two")
+    here.wait("two")
+    here.save("three")
+    here.wait("three")
+    assert here.reloads() == 2
+
+
 def test_the_name_of_the_application(site):
     """What is no application is shown as a sentence, as it is without --reload."""
     here = site()
