@@ -69,6 +69,8 @@ static const char *order_name(int signal_number)
 static void stop(struct master *m, int signal_number)
 {
     m->stopped_ms = clock_ms();
+    if (m->heir != 0)
+        status_close(m, true); /* it is the new master's to say whether this host serves */
     notify_stopping();
     sockets_close(m); /* workers have their own, and close them when they have accepted who waits there */
     log_info("%s: stopping, requests in flight have %g s", order_name(signal_number),
@@ -107,7 +109,8 @@ static bool is_same_order(const struct master *m)
 
 static void take_stop(struct master *m, int signal_number)
 {
-    bool may_drain = signal_number == SIGTERM && m->config->drain_delay_ms > 0 && m->stopped_ms == 0;
+    bool may_drain =
+        signal_number == SIGTERM && m->config->drain_delay_ms > 0 && m->stopped_ms == 0 && m->heir == 0;
 
     if (may_drain && m->drain_until_ms == 0)
         begin_drain(m);
@@ -167,6 +170,8 @@ static void rest(struct master *m)
         return;
     log_info("SIGWINCH: workers stop until SIGHUP");
     m->resting = true;
+    if (m->heir != 0)
+        status_close(m, true);
     for (struct child *c = m->children; c != NULL; c = c->next) {
         c->slot = -1;
         child_dismiss(m, c, ORDER_DRAIN);
@@ -522,7 +527,7 @@ int master_run(const struct process_config *config, const struct process_config 
     struct master m = {.config = config, .reread = reread, .pid = getpid(), .signal_fd = -1, .old_master = -1,
                        .watch.fd = -1, .template.link = -1, .next_template.link = -1,
                        .handover_pause_ms = FIRST_PAUSE_MS, .template_pause_ms = FIRST_PAUSE_MS,
-                       .started_ms = clock_ms()};
+                       .started_ms = clock_ms(), .started_wall_s = clock_wall()};
     int status = EXIT_FAILED;
 
     prctl(PR_GET_CHILD_SUBREAPER, &m.was_subreaper);

@@ -146,6 +146,7 @@ struct master {
     int64_t status_again_ms; /* when to try to open it again; 0: now */
     struct past past;
     int64_t started_ms;
+    time_t started_wall_s; /* the same moment on the wall */
     int64_t drain_until_ms; /* it is said that we go, but still served as ever; 0: nobody told us to go */
     int64_t drain_from_ms;
 

@@ -224,7 +224,7 @@ static void begin(struct sample *sample, const struct master *m)
     sample->wanted = (uint64_t)m->wanted;
     sample->slot_count = m->slot_count;
     sample->uptime_ms = (uint64_t)(clock_ms() - m->started_ms);
-    sample->started_ms = (uint64_t)clock_wall() * 1000 - sample->uptime_ms;
+    sample->started_ms = (uint64_t)m->started_wall_s * 1000;
 }
 
 static void sum_up(struct sample *sample)

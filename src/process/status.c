@@ -40,6 +40,7 @@ enum {
     IDLE_MS = 60000,
     LINGER_MS = 1000,
     OPEN_AGAIN_MS = 1000,
+    TAKE_OVER_MS = 100, /* between tries while an old master has the address */
     ACCEPT_AGAIN_MS = 200,
 };
 
@@ -52,6 +53,8 @@ struct visitor {
     struct buf out; /* what is not sent yet, from out_at on */
     size_t out_at;
     bool close;     /* behind the answer */
+    bool idle;      /* between two requests */
+    uint64_t heard; /* when last: status.moment */
     size_t in_len;
     struct http_head head;
     struct http_field fields[FIELDS_MAX];
@@ -62,6 +65,7 @@ struct status {
     struct listener listener;
     struct poller poller;
     struct visitor *visitors[VISITORS_MAX]; /* owned; NULL: a free place */
+    uint64_t moment; /* grows whenever somebody comes or is heard */
     int64_t accept_again_ms; /* the system has no descriptor left: accepting pauses until then; 0: it does not */
 };
 
@@ -312,6 +316,7 @@ static bool tell(struct status *status, int i)
         v->deadline_ms = clock_ms() + LINGER_MS;
     } else {
         await_request(v, IDLE_MS);
+        v->idle = true;
     }
     return poller_change(&status->poller, v->fd, POLLER_READ, v) == 0;
 }
@@ -329,6 +334,8 @@ static bool hear(struct master *m, int i)
         return got < 0 && errno == EAGAIN;
     if (v->is == VISITOR_LINGERS)
         return true;
+    v->idle = false;
+    v->heard = ++m->watchers->moment;
     if (v->in_len == 0)
         v->deadline_ms = clock_ms() + HEAD_MS;
     v->in_len += (size_t)got;
@@ -341,13 +348,18 @@ static bool hear(struct master *m, int i)
     return tell(m->watchers, i);
 }
 
-/* Lingerers and those who ask come before those who idle between two requests, who have longer. */
+/* Whether b is to stay rather than a: idlers go first, and among equals who has been silent for longest. */
+static bool is_less_welcome(const struct visitor *a, const struct visitor *b)
+{
+    return a->idle != b->idle ? a->idle : a->heard < b->heard;
+}
+
 static int least_welcome(const struct status *status)
 {
     int least = 0;
 
     for (int i = 1; i < VISITORS_MAX; i++) {
-        if (status->visitors[i]->deadline_ms < status->visitors[least]->deadline_ms)
+        if (is_less_welcome(status->visitors[i], status->visitors[least]))
             least = i;
     }
     return least;
@@ -371,6 +383,8 @@ static void admit(struct status *status, int fd)
 
     v->fd = fd;
     v->out_at = 0;
+    v->idle = false;
+    v->heard = ++status->moment;
     buf_init(&v->out);
     await_request(v, HEAD_MS);
     status->visitors[i] = v;
@@ -431,6 +445,12 @@ static void expire(struct status *status)
     }
 }
 
+/* Whether there is to be a listener. One that rests beside a new master leaves the address to that. */
+static bool is_wanted(const struct master *m)
+{
+    return m->config->status != NULL && m->stopped_ms == 0 && !(m->resting && m->heir != 0);
+}
+
 void status_turn(struct master *m)
 {
     struct status *status = m->watchers;
@@ -438,7 +458,7 @@ void status_turn(struct master *m)
     int count;
 
     if (status == NULL) {
-        if (m->config->status != NULL && m->stopped_ms == 0)
+        if (is_wanted(m))
             status_open(m);
         return;
     }
@@ -466,7 +486,7 @@ int64_t status_due(const struct master *m)
     int64_t due_ms = 0;
 
     if (m->watchers == NULL)
-        return m->config->status != NULL && m->old_master < 0 && m->stopped_ms == 0 ? m->status_again_ms : 0;
+        return is_wanted(m) ? m->status_again_ms : 0;
     for (int i = 0; i < VISITORS_MAX; i++) {
         if (m->watchers->visitors[i] != NULL)
             due_ms = earlier(due_ms, m->watchers->visitors[i]->deadline_ms);
@@ -522,9 +542,11 @@ static int listen_at(struct status *status, const char *text, char *error, size_
     return result;
 }
 
+/* While there are two masters, one of them has the address, and the other waits for it. */
 static void complain(const struct master *m, const char *error)
 {
-    log_write(m->children == NULL ? LOG_LEVEL_CRITICAL : LOG_LEVEL_ERROR, "%s: %s", m->config->status_label, error);
+    if (m->old_master < 0 && m->heir == 0)
+        log_write(m->children == NULL ? LOG_LEVEL_CRITICAL : LOG_LEVEL_ERROR, "%s: %s", m->config->status_label, error);
 }
 
 int status_open(struct master *m)
@@ -532,11 +554,11 @@ int status_open(struct master *m)
     struct status *status;
     char error[512], url[256];
 
-    if (m->config->status == NULL || m->old_master >= 0 || clock_ms() < m->status_again_ms)
+    if (m->config->status == NULL || clock_ms() < m->status_again_ms)
         return 0;
     status = mem_zalloc(sizeof(*status));
     status->listener.fd = status->poller.fd = -1;
-    m->status_again_ms = clock_ms() + OPEN_AGAIN_MS;
+    m->status_again_ms = clock_ms() + (m->old_master >= 0 ? TAKE_OVER_MS : OPEN_AGAIN_MS);
     if (listen_at(status, m->config->status, error, sizeof(error)) != 0) {
         complain(m, error);
     } else if (poller_open(&status->poller, VISITORS_MAX + 1) != 0 ||
@@ -552,7 +574,7 @@ int status_open(struct master *m)
     if (status->poller.fd >= 0)
         poller_close(&status->poller);
     free(status);
-    return -1;
+    return m->old_master >= 0 ? 0 : -1;
 }
 
 void status_close(struct master *m, bool unlink_path)

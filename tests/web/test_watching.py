@@ -331,6 +331,23 @@ def test_heads_may_come_in_pieces_and_connections_stay(watch_shared):
         assert client.receive() == b""
 
 
+def test_the_moment_of_the_start_stays(watch_shared):
+    seen = {watch_shared.overview()["server"]["started"] for _ in range(5)}
+    assert len(seen) == 1
+
+
+def test_newcomers_take_the_places_of_idlers(watch_shared):
+    request = make_request(target="/healthz")
+    idlers = [harness.Client(watch_shared.address) for _ in range(32)]
+    for each in idlers:
+        assert each.request(request).status == 200
+    newcomers = [harness.Client(watch_shared.address) for _ in range(16)]
+    for each in newcomers:
+        assert each.request(request).status == 200
+    for each in [*idlers, *newcomers]:
+        each.close()
+
+
 def test_a_crowd_that_says_nothing_keeps_nobody_out(watch_shared):
     crowd = [socket.create_connection(watch_shared.address) for _ in range(64)]
     for each in crowd[::2]:
@@ -400,24 +417,31 @@ def test_status_json_is_as_documented(watch):
 def test_a_new_binary_takes_the_listener_over(serve):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = serve(APP, "--status", f"127.0.0.1:{port}")
+    server = serve(APP, "--status", f"127.0.0.1:{port}", "--drain-delay", "600")
     watched, old = Watched(server), server.pid
-    server.signal(signal.SIGUSR2)
-    heir = int(server.wait_log(r"SIGUSR2: process (\d+) starts")[1])
-    try:
-        eventually(lambda: server.output().count("Serving HTTP on") == 2)
-        assert watched.overview()["server"]["pid"] == old
-        server.signal(signal.SIGTERM)
-        assert server.wait_end() == 0
+    with server.connect() as busy:  # the old one will have to wait for it
+        busy.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+        eventually(lambda: watched.overview()["now"]["connections"]["content"] == 1)
+        server.signal(signal.SIGUSR2)
+        heir = int(server.wait_log(r"SIGUSR2: process (\d+) starts")[1])
+        try:
+            eventually(lambda: server.output().count("Serving HTTP on") == 2)
+            assert watched.overview()["server"]["pid"] == old
+            server.signal(signal.SIGTERM)
 
-        def of_heir():
-            with contextlib.suppress(OSError):
-                return watched.overview()["server"]["pid"] == heir
+            def of_heir():
+                with contextlib.suppress(OSError, harness.Truncated):  # between the one and the other
+                    assert watched.get("/readyz").status == 200
+                    return watched.overview()["server"]["pid"] == heir
 
-        eventually(of_heir)
-    finally:
-        os.kill(heir, signal.SIGTERM)
-        eventually(lambda: not harness.is_alive(heir))
+            eventually(of_heir)
+            assert harness.is_alive(old)
+            busy.send(b"x")
+            assert busy.response("POST").status == 200
+            assert server.wait_end() == 0
+        finally:
+            os.kill(heir, signal.SIGINT)  # without the delay
+            eventually(lambda: not harness.is_alive(heir))
 
 
 # --- statsd ---------------------------------------------------------------------------------------
