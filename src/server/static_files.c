@@ -37,6 +37,7 @@
 enum {
     SETTLED_S = 2,        /* so long ago a change was, if its time tells it from every other */
     BOUNDARY_BYTES = 16,
+    COMPLAINT_MS = 10000,
     TYPES_MAX = 1 << 20,  /* a longer table of media types is none */
     NAME_ROOM = PATH_MAX, /* of a file, with the NUL */
     NAME_LEFT = 16,       /* of that, for "/index.html" and a coding's suffix */
@@ -54,6 +55,7 @@ struct static_dir {
 struct static_files {
     struct media_types types;
     char cache_control[32]; /* "": no such field */
+    int64_t complained_ms;  /* when last; 0: never */
     size_t count;
     struct static_dir dirs[]; /* the longest prefix first */
 };
@@ -185,6 +187,17 @@ static bool answer_method(struct exchange *x)
     return true;
 }
 
+/* A client can ask for many files in the time that one line takes. */
+static void complain(struct static_files *files)
+{
+    int64_t now_ms = clock_ms();
+
+    if (files->complained_ms != 0 && now_ms - files->complained_ms < COMPLAINT_MS)
+        return;
+    files->complained_ms = now_ms;
+    log_error("cannot open a static file: %s", strerror(errno));
+}
+
 /* What a file cannot be sent for; errno says it. */
 static void answer_error(struct exchange *x)
 {
@@ -199,7 +212,8 @@ static void answer_error(struct exchange *x)
     case ENFILE:
     case ENOMEM:
     case EIO:
-        log_error("cannot open a static file: %s", strerror(errno));
+    case EAGAIN: /* another program has a lease on it */
+        complain(r->connection->server->files);
         exchange_answer(r, 503, "The server could not open this file. Try again later.");
         break;
     default:

@@ -19,7 +19,7 @@ CHANGING = [
     (r"http://127\.0\.0\.1:\d+/", "URL"),
     (r"\[\d+\]", "[PID]"),
     (r"worker \d+", "worker PID"),
-    (r"Python [\d.]+ \(\w+\), .*", "PYTHON"),
+    (r"Python [\d.]+ \([\w ]+\), .*", "PYTHON"),
     (r'File "[^"]*/', 'File "'),
     (r" +$", ""),
 ]

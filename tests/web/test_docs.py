@@ -50,7 +50,7 @@ CHANGING = [
     (r"\[\d+\]", "[PID]"),
     (r'("(?:pid|worker|thread|\w+_us)":)\d+', r"\1N"),
     (r"\d+ us$", "N us"),
-    (r"Python [\d.]+ \(\w+\), [^\"]*", "PYTHON"),
+    (r"Python [\d.]+ \([\w ]+\), [^\"]*", "PYTHON"),
     (r"curl/[\d.]+", "curl"),
     (r'("bytes_in":)\d+', r"\1N"),
     (r"  +", "  "),
