@@ -19,7 +19,7 @@ extern const char page_html[], page_html_end[];
 
 const char page_policy[] =
     "default-src 'none'; connect-src 'self'; img-src data:; "
-    "style-src 'sha256-BqfXX4fucYT0gRi3XURY+TqBxMH9ePlYXjBTpY1n3PQ='; "
+    "style-src 'sha256-ltiWLpFpkHDG0ad5lbjg8U9V6iaMH7UzihKHiaKIJPo='; "
     "script-src 'sha256-qlW67vIsQIFZVve0dSotsJOBvjf8nWTkTYGIQqgmqk4='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
