@@ -9,13 +9,17 @@
 #include "sample.h"
 
 __asm__(".pushsection .rodata\n"
-        ".globl page_html, page_html_end\n"
-        ".hidden page_html, page_html_end\n"
+        ".globl page_html, page_html_len\n"
+        ".hidden page_html, page_html_len\n"
         "page_html:\n"
         ".incbin \"src/process/page.html\"\n"
-        "page_html_end:\n"
+        ".Lpage_html_end:\n"
+        ".balign 8\n"
+        "page_html_len:\n"
+        ".quad .Lpage_html_end - page_html\n"
         ".popsection\n");
-extern const char page_html[], page_html_end[];
+extern const char page_html[];
+extern const int64_t page_html_len;
 
 const char page_policy[] =
     "default-src 'none'; connect-src 'self'; img-src data:; "
@@ -25,5 +29,5 @@ const char page_policy[] =
 
 void page_write(struct buf *out)
 {
-    buf_append(out, page_html, (size_t)(page_html_end - page_html));
+    buf_append(out, page_html, (size_t)page_html_len);
 }
