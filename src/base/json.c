@@ -235,8 +235,11 @@ static char unescape(struct str value, size_t *i)
     char letter = value.ptr[++*i];
     int number;
 
-    if (letter != 'u')
-        return named[(unsigned char)letter] != 0 ? named[(unsigned char)letter] : letter;
+    if (letter != 'u') {
+        if (named[(unsigned char)letter] != 0)
+            letter = named[(unsigned char)letter];
+        return letter;
+    }
     number = hex_number(value.ptr + *i, value.ptr + value.len);
     *i += 4;
     return (char)(number > 0xff ? '?' : number);
@@ -248,7 +251,11 @@ size_t json_text(struct str value, char *dst, size_t cap)
 
     if (value.len == 0 || value.ptr[0] != '"')
         return 0;
-    for (size_t i = 1; i + 1 < value.len && written < cap; i++)
-        dst[written++] = value.ptr[i] == '\\' ? unescape(value, &i) : value.ptr[i];
+    for (size_t i = 1; i + 1 < value.len && written < cap; i++) {
+        dst[written] = value.ptr[i];
+        if (value.ptr[i] == '\\')
+            dst[written] = unescape(value, &i);
+        written++;
+    }
     return written;
 }

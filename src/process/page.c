@@ -9,21 +9,25 @@
 #include "sample.h"
 
 __asm__(".pushsection .rodata\n"
-        ".globl page_html, page_html_end\n"
-        ".hidden page_html, page_html_end\n"
+        ".globl page_html, page_html_len\n"
+        ".hidden page_html, page_html_len\n"
         "page_html:\n"
         ".incbin \"src/process/page.html\"\n"
-        "page_html_end:\n"
+        ".Lpage_html_end:\n"
+        ".balign 8\n"
+        "page_html_len:\n"
+        ".quad .Lpage_html_end - page_html\n"
         ".popsection\n");
-extern const char page_html[], page_html_end[];
+extern const char page_html[];
+extern const int64_t page_html_len;
 
 const char page_policy[] =
     "default-src 'none'; connect-src 'self'; img-src data:; "
-    "style-src 'sha256-BqfXX4fucYT0gRi3XURY+TqBxMH9ePlYXjBTpY1n3PQ='; "
+    "style-src 'sha256-ltiWLpFpkHDG0ad5lbjg8U9V6iaMH7UzihKHiaKIJPo='; "
     "script-src 'sha256-qlW67vIsQIFZVve0dSotsJOBvjf8nWTkTYGIQqgmqk4='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 void page_write(struct buf *out)
 {
-    buf_append(out, page_html, (size_t)(page_html_end - page_html));
+    buf_append(out, page_html, (size_t)page_html_len);
 }

@@ -84,7 +84,7 @@ static int enter(struct top *top)
 static void leave(const struct top *top)
 {
     say(LEAVE, sizeof(LEAVE) - 1);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &top->was);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &top->was); /* what was typed behind q is the shell's */
     close(top->signals);
     sigprocmask(SIG_SETMASK, &top->was_blocked, NULL);
 }

@@ -63,10 +63,12 @@ def crowds(server, over):
 
 
 def shrink(path):
-    """As few colours as look the same."""
+    """Keeps the colours that most of it has, and puts what is between two of them to the nearest."""
     picture = Image.open(path).convert("RGB")
-    picture = picture.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    picture.save(path, optimize=True)
+    colours = sorted(picture.getcolors(1 << 24), reverse=True)[:160]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, colour in colours for part in colour])
+    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(binary, seconds="175"):

@@ -17,13 +17,13 @@ from load import Load
 from watched import APP
 
 RATE = r"requests +(\d+)/s"
-READY = r"^ready\$ *$"
 
 
 class Terminal:
     """A shell in a terminal of its own, below a tmux of its own."""
 
     def __init__(self, directory, width=80, height=24):
+        self._count = 0
         self._command = ["tmux", "-f", "/dev/null", "-S", str(directory / "tmux")]
         self._do("new-session", "-d", "-x", str(width), "-y", str(height), "env", "PS1=ready$ ", "sh")
         eventually(lambda: "ready$" in self.text())
@@ -35,8 +35,13 @@ class Terminal:
         self._do("send-keys", *keys)
 
     def run(self, *command):
-        self.type("-l", shlex.join(map(str, command)))
+        self._count += 1
+        self.type("-l", f"{shlex.join(map(str, command))}; echo end{self._count} $?")
         self.type("Enter")
+
+    def wait(self, status=0):
+        """Until the latest command has ended."""
+        self.eventually(f"^end{self._count} {status}$")
 
     def text(self, styles=False):
         return self._do("capture-pane", "-p", *(["-e"] if styles else []))
@@ -74,7 +79,9 @@ def rate(terminal):
 def settings(terminal):
     """The terminal's settings, by a program in it."""
     terminal.run("clear")
+    terminal.wait()
     terminal.run("stty", "-g")
+    terminal.wait()
     return terminal.eventually(r"^[0-9a-f]+:[0-9a-f:]+$")[0]
 
 
@@ -102,7 +109,7 @@ def test_it_shows_the_load_in_80_columns(cserve, watch, terminal, gate):
         assert client.response().status == 200
     eventually(lambda: rate(terminal) < 50)
     terminal.type("q")
-    terminal.eventually(READY)
+    terminal.wait()
     assert terminal.modes() == ["1", "0"]
     assert settings(terminal) == before
 
@@ -117,7 +124,7 @@ def test_however_it_ends_the_terminal_is_as_before(cserve, watch, terminal, tmp_
         os.kill(int((tmp_path / "pid").read_text()), leave)
     else:
         terminal.type(leave)
-    terminal.eventually(READY)
+    terminal.wait()
     assert terminal.modes() == ["1", "0"]
     assert settings(terminal) == before
 
@@ -160,8 +167,9 @@ def test_colours_are_not_for_everybody(cserve, watch, terminal):
     terminal.eventually("q quits$")
     assert "\x1b[32m" in terminal.text(styles=True)
     terminal.type("q")
-    terminal.eventually(READY)
+    terminal.wait()
     terminal.run("clear")
+    terminal.wait()
     terminal.run("env", "NO_COLOR=1", cserve, "top", place(watched))
     terminal.eventually("q quits$")
     assert "\x1b[" not in terminal.text(styles=True).replace("\x1b[39m", "").replace("\x1b[49m", "")
@@ -174,7 +182,7 @@ def test_a_server_that_is_gone_is_said_to_be(cserve, watch, terminal):
     watched.server.stop()
     terminal.eventually(r"^nothing answers at \S+ \(Connection refused\)")
     terminal.type("q")
-    terminal.eventually(READY)
+    terminal.wait()
 
 
 # --- without a terminal ---------------------------------------------------------------------------
