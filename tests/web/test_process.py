@@ -65,6 +65,8 @@ def is_alive(pid):
 def refuses(address):
     try:
         socket.create_connection(address, 5).close()
+    except ConnectionResetError:  # it knocked while the door was closed
+        return False
     except ConnectionRefusedError:
         return True
     return False
